@@ -1,0 +1,61 @@
+# Two commands are enough: `make run` and `make test`. Each makes the environment it needs on its first use.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTHONS ?= python3.11 python3.12 python3.13
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-slow test-all lint types format lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+# The stamp lies inside the environment, so that a deleted environment is made again.
+$(VENV)/.ready: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Gatesocket needs Python 3.11 or later, found $$($(PYTHON) --version). Name one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "Python's venv module can't make an environment here. On Debian: apt install python3-venv"; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: $(VENV)/.ready ## Start the chat on an emulated API Gateway, and print its address
+	$(BIN)/gatesocket dev
+
+test: $(VENV)/.ready lint types ## Lint, types, and the tests with 100 % branch coverage of src
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -m "not slow" $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --fail-under=100
+
+test-slow: $(VENV)/.ready ## The long suites: thousands of generated programs, killed processes, load
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-all: ## The tests on every Python of $(PYTHONS) that is there
+	@for python in $(PYTHONS); do \
+	  if $$python -c '' 2>/dev/null; then \
+	    echo "== $$($$python --version)"; \
+	    $(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$python || exit 1; \
+	  else echo "== $$python: not found, skipped"; fi; \
+	done
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --check --quiet .
+
+types: $(VENV)/.ready
+	$(BIN)/mypy
+
+format: $(VENV)/.ready ## Format the code and mend what ruff can mend
+	$(BIN)/ruff check --fix --quiet .
+	$(BIN)/ruff format --quiet .
+
+lock: $(VENV)/.ready ## Pin every dependency anew, with hashes
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-header --python-version 3.11 \
+	  --all-extras --group dev pyproject.toml -o requirements/dev.txt
+
+clean: ## Remove the environments and what the tools left
+	rm -rf .venv* .cache .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis dist htmlcov

@@ -1,0 +1,1 @@
+"""FastAPI WebSocket routes, unmodified, on API Gateway WebSocket APIs and AWS Lambda."""

@@ -1,0 +1,151 @@
+"""The errors of Gatesocket, by whose fault they are.
+
+::
+
+    GatesocketError
+    ├── ConfigurationError            the deployer's: settings, the template, an app that isn't one
+    │   └── CannotHibernate           the route's author's: it holds something that can't be saved
+    ├── ProtocolError
+    │   ├── ApplicationProtocolError  the app's: it sent ASGI messages that don't fit
+    │   └── UnexpectedEvent           the caller's: a Lambda event that this handler doesn't know
+    ├── SnapshotError                 nobody's or an attacker's: a stored snapshot that can't be woken
+    ├── RegistryError                 the registry's: DynamoDB refused or can't be reached
+    │   └── LeaseLost                 nobody's: another invocation took the connection over
+    ├── GatewayError                  the gateway's: the Management API refused or can't be reached
+    │   └── InvalidConnectionId       the sender's: what was named can't be a connection id
+    ├── MessageTooLarge               the sender's: more than API Gateway carries
+    └── ConnectionGone                the peer's: the client has left (an OSError, as ASGI asks)
+"""
+
+from dataclasses import dataclass
+
+__all__ = [
+    "ApplicationProtocolError",
+    "CannotHibernate",
+    "ConfigurationError",
+    "ConnectionGone",
+    "Finding",
+    "GatesocketError",
+    "GatewayError",
+    "InvalidConnectionId",
+    "LeaseLost",
+    "MessageTooLarge",
+    "ProtocolError",
+    "RegistryError",
+    "SnapshotError",
+    "UnexpectedEvent",
+]
+
+
+class GatesocketError(Exception):
+    """Base class of every error that Gatesocket raises on its own account."""
+
+
+class ConfigurationError(GatesocketError):
+    """What was configured or deployed can't work; the message names the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One place in a user's code, what is wrong with it, and what to do."""
+
+    file: str
+    line: int
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.what}. {self.remedy}"
+
+
+class CannotHibernate(ConfigurationError):
+    """A route can't be left at its receive and woken elsewhere.
+
+    Raised when the handler is made for what the source shows, and when a route hibernates for a value that only then
+    turns out to be one that can't be saved.
+    """
+
+    def __init__(self, *findings: Finding) -> None:
+        super().__init__(*findings)
+        self.findings = findings
+        """Every reason found, in the order of file and line."""
+
+    def __str__(self) -> str:
+        return "\n".join(str(finding) for finding in self.findings)
+
+
+class ProtocolError(GatesocketError):
+    """One side broke the rules of the conversation."""
+
+
+class ApplicationProtocolError(ProtocolError):
+    """The ASGI application sent or awaited something that the ASGI specification doesn't allow at that point."""
+
+
+class UnexpectedEvent(ProtocolError):
+    """The Lambda event has a shape that API Gateway, SQS or DynamoDB never sends to this handler."""
+
+
+class SnapshotError(GatesocketError):
+    """A stored snapshot can't be woken: damaged, planted, or written by other code."""
+
+
+class RegistryError(GatesocketError):
+    """The registry can't do what was asked; the cause is chained."""
+
+
+class LeaseLost(RegistryError):
+    """Another invocation took the connection over, so that nothing of this one may be written."""
+
+    def __init__(self, connection_id: str) -> None:
+        super().__init__(connection_id)
+        self.connection_id = connection_id
+
+    def __str__(self) -> str:
+        return f"the lease on connection {self.connection_id!r} expired and another invocation took it"
+
+
+class GatewayError(GatesocketError):
+    """The gateway's Management API refused a call or can't be reached; the cause is chained."""
+
+    def __init__(self, message: str, *, connection_id: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.connection_id = connection_id
+        self.status = status
+        """The HTTP status of the refusal; None if there was no answer."""
+
+
+class InvalidConnectionId(GatewayError):
+    """What was named as a connection id can't be one; API Gateway answers 400 (facts sheet, section 4)."""
+
+
+class MessageTooLarge(GatesocketError):
+    """A message is larger than API Gateway carries; it was not sent."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(size, limit)
+        self.size = size
+        """Bytes of the message."""
+        self.limit = limit
+        """Bytes that API Gateway carries at the most."""
+
+    def __str__(self) -> str:
+        return (
+            f"a message of {self.size} bytes can't be sent: API Gateway carries at most {self.limit} bytes. "
+            "Split it, or send the address of where it can be fetched"
+        )
+
+
+class ConnectionGone(GatesocketError, OSError):
+    """The client has left; nothing can be sent to it any more.
+
+    An ``OSError``, as the ASGI specification asks of a send to a disconnected client, so that Starlette turns it into
+    ``WebSocketDisconnect(1006)`` in the route.
+    """
+
+    def __init__(self, connection_id: str) -> None:
+        super().__init__(connection_id)
+        self.connection_id = connection_id
+
+    def __str__(self) -> str:
+        return f"connection {self.connection_id!r} is gone"

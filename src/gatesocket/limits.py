@@ -1,0 +1,38 @@
+"""The platform's numbers, each beside its source.
+
+None of them can be raised; they are named here so that no other module carries a bare number, and so that a test can
+make them small. "Quotas" is https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html and its page for
+WebSocket APIs, apigateway-execution-service-websocket-limits-table.html.
+"""
+
+from typing import Final
+
+FRAME_BYTES: Final = 32 * 1024
+"""Bytes in one frame that a client sends; a larger frame closes the connection with 1009 (Quotas)."""
+
+MESSAGE_BYTES: Final = 128 * 1024
+"""Bytes in one message, in either direction; a larger one is closed with 1009, a larger post refused with 413 (Quotas)."""
+
+INTEGRATION_SECONDS: Final = 29
+"""Seconds that API Gateway waits for the function; not raisable for WebSocket APIs (Quotas)."""
+
+IDLE_SECONDS: Final = 10 * 60
+"""Seconds without a message in either direction after which API Gateway closes with 1001 (Quotas)."""
+
+CONNECTION_SECONDS: Final = 2 * 60 * 60
+"""Seconds that a connection can last at the most (Quotas)."""
+
+AUTHORIZER_CONTEXT_BYTES: Final = 8 * 1024
+"""Bytes of a Lambda authorizer's result (Quotas)."""
+
+ITEM_BYTES: Final = 400 * 1024
+"""Bytes of one DynamoDB item, names included.
+
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
+"""
+
+WAKE_DELAY_SECONDS: Final = 15 * 60
+"""Seconds by which SQS can delay a message at the most.
+
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+"""

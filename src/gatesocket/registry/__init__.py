@@ -1,0 +1,1 @@
+"""Where connections and group memberships are kept: in memory or in DynamoDB, behind one Protocol."""
