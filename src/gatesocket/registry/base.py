@@ -21,16 +21,17 @@ EVERYONE = "*"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that waits in a connection's inbox for its route.
+    """One thing that waits in a connection's inbox.
 
-    A wake carries nothing for the route: it makes an invocation take the lease so that the outbox is delivered.
+    A message and a disconnect are for its route. A post is for its client: a text that came from elsewhere before the
+    socket was live. A wake is for nobody; it makes an invocation take the lease and do what is due.
     """
 
-    kind: Literal["message", "disconnect", "wake"]
+    kind: Literal["message", "disconnect", "post", "wake"]
     id: str
     """The gateway's message id or request id, for logs and for the count of attempts."""
     body: str = ""
-    """The text of a message, the reason of a disconnect."""
+    """The text of a message or a post, the reason of a disconnect."""
     code: int = 0
     """The close code of a disconnect."""
 
@@ -56,7 +57,7 @@ class Record:
     expires_at: int
     """Seconds since the epoch, DynamoDB's TTL unit; readers treat a record past it as absent."""
     snapshot: bytes | None = None
-    """Where the route waits; None only while its first invocation runs."""
+    """Where the route waits; None once it has ended, when all that is left is to deliver the outbox and to close."""
     inbox: tuple[Entry, ...] = ()
     outbox: tuple[str, ...] = ()
     """Texts sent before the socket was live, in order."""
@@ -148,10 +149,10 @@ class Registry(Protocol):
         """Read a record consistently; None if there is none."""
         ...
 
-    async def hold_back(self, connection_id: str, text: str, *, now: int) -> bool | None:
-        """Append *text* to the outbox of a connection that isn't live yet.
+    async def hold_back(self, connection_id: str, entry: Entry, *, now: int) -> bool:
+        """Append *entry* to the inbox of a connection that isn't live yet, without taking its lease.
 
-        Returns False, and writes nothing, if it is live; None if there is no such connection.
+        Returns False, and writes nothing, if it is live or if there is no such connection.
         """
         ...
 
