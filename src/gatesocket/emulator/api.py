@@ -1,0 +1,97 @@
+"""A WebSocket API as it is deployed: its name, its routes, and how a message chooses among them."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from gatesocket.exceptions import ConfigurationError
+
+__all__ = ["CONNECT", "DEFAULT", "DISCONNECT", "Api", "Route"]
+
+CONNECT: Final = "$connect"
+DEFAULT: Final = "$default"
+DISCONNECT: Final = "$disconnect"
+
+_TERM = re.compile(
+    r"\$\{request\.body\.(?P<braced>[^{}]+)\}"  # ${request.body.action}
+    r"|\$request\.body\.(?P<bare>[\w.\[\]-]+)"  # $request.body.action
+    r"|\\(?P<escaped>\$)"  # \$default, a constant
+    r"|(?P<unknown>\$)"
+)
+_STEP = re.compile(r"\[(?P<index>\d+)\]|(?P<name>[^.\[\]]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What serves one route key."""
+
+    function: str
+    """The function's name, for whoever performs `Invoke`."""
+    two_way: bool = False
+    """Whether the function's answer goes to the client: the route has a response selection expression and a
+    RouteResponse (facts sheet, section 3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One stage of a WebSocket API.
+
+    Raises:
+        ConfigurationError: *selection_expression* reads something else than the message's body.
+    """
+
+    api_id: str
+    stage: str
+    region: str
+    domain_name: str
+    """The host that clients use; handlers are told it in every event."""
+    selection_expression: str
+    """For example `$request.body.action` (facts sheet, section 3)."""
+    routes: Mapping[str, Route]
+    """By route key."""
+    stage_variables: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if any(term["unknown"] for term in _TERM.finditer(self.selection_expression)):
+            raise ConfigurationError(
+                f"the route selection expression {self.selection_expression!r} of API {self.api_id} can't be "
+                "evaluated: of a WebSocket message only $request.body.<name> can be read. "
+                r"Write a constant as \$default"
+            )
+
+    def route_key_for(self, text: str) -> str | None:
+        """Return the key of the route that serves the message *text*; None if there is no such route.
+
+        That is the route whose key the selection expression gives, otherwise `$default`. A message can't
+        choose `$connect` or `$disconnect`.
+        """
+        key = self._select(text)
+        if key in self.routes and key not in (CONNECT, DISCONNECT):
+            return key
+        return DEFAULT if DEFAULT in self.routes else None
+
+    def _select(self, text: str) -> str:
+        """Evaluate the selection expression; a message that isn't JSON gives `$default`."""
+        if not any(term["braced"] or term["bare"] for term in _TERM.finditer(self.selection_expression)):
+            return _TERM.sub("$", self.selection_expression)
+        try:
+            body = json.loads(text)
+        except (ValueError, RecursionError):
+            return DEFAULT
+
+        def value(term: re.Match[str]) -> str:
+            return "$" if term["escaped"] else _read(body, term["braced"] or term["bare"])
+
+        return _TERM.sub(value, self.selection_expression)
+
+
+def _read(body: Any, path: str) -> str:
+    """Return what stands at *path* as a string; an empty one if nothing does."""
+    for step in _STEP.finditer(path):
+        try:
+            body = body[int(step["index"]) if step["index"] else step["name"]]
+        except (LookupError, TypeError):
+            return ""
+    return body if isinstance(body, str) else json.dumps(body)

@@ -1,0 +1,367 @@
+"""API Gateway's behaviour towards the clients and the functions of one WebSocket API, as a state machine.
+
+It does no I/O, reads no clock and draws no random number: whoever holds the sockets tells it what happened
+and when, and performs the effects that it returns. Two shells do so: `gatesocket.emulator.server` with real
+sockets, and `gatesocket.testing` inside a test. Section numbers in this module are those of the facts sheet,
+which gives the source of each.
+
+Messages don't wait for one another: each is its own invocation at once, and an answer is taken whenever it
+comes (section 6).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from gatesocket.emulator.answers import Answer, Failed, ProxyResponse, Returned, read
+from gatesocket.emulator.api import CONNECT, DEFAULT, DISCONNECT, Api, Route
+from gatesocket.emulator.deadlines import Deadlines
+from gatesocket.emulator.effects import Accept, Close, Effect, Invoke, Refuse, SendText
+from gatesocket.emulator.events import (
+    Handshake,
+    Request,
+    connect_event,
+    disconnect_event,
+    message_event,
+)
+from gatesocket.emulator.ids import is_connection_id
+from gatesocket.emulator.lifecycle import Connection, State, Trigger
+from gatesocket.emulator.management import ManagementResponse, information, refusal
+from gatesocket.emulator.quirks import Quirks
+from gatesocket.exceptions import ProtocolError
+from gatesocket.limits import (
+    FRAME_BYTES,
+    INTEGRATION_SECONDS,
+    MESSAGE_BYTES,
+)
+
+__all__ = [
+    "CONNECT",
+    "DEFAULT",
+    "DISCONNECT",
+    "Accept",
+    "Answer",
+    "Api",
+    "Close",
+    "Effect",
+    "Failed",
+    "Gateway",
+    "Handshake",
+    "Invoke",
+    "ManagementResponse",
+    "Quirks",
+    "Refuse",
+    "Returned",
+    "Route",
+    "SendText",
+]
+
+NORMAL: Final = 1000
+GOING_AWAY: Final = 1001
+UNSUPPORTED_DATA: Final = 1003
+NO_STATUS: Final = 1005
+ABNORMAL: Final = 1006
+MESSAGE_TOO_BIG: Final = 1009
+
+_INTEGRATION_FAILED: Final = "Internal server error"
+_INTEGRATION_SLOW: Final = "Endpoint request timed out"
+_NO_ROUTE: Final = "Forbidden"
+
+
+@dataclass(frozen=True, slots=True)
+class _Invocation:
+    id: str
+    connection_id: str
+    route_key: str
+    route: Route
+
+
+@dataclass(frozen=True, slots=True)
+class _Idle:
+    """The deadline of a connection."""
+
+    connection_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """The deadline of an invocation."""
+
+    invocation_id: str
+
+
+class Gateway:
+    """One stage of a WebSocket API at work.
+
+    Every input takes *now*, milliseconds since the epoch, and returns the effects to perform, in order.
+    Authorizers, API keys, throttling (429) and models aren't part of it yet.
+
+    *new_id* makes the ids of connections, requests and messages, in the shape of `ids.random_id`; *quirks*
+    settles what is not known of API Gateway.
+    """
+
+    def __init__(self, api: Api, *, new_id: Callable[[], str], quirks: Quirks | None = None) -> None:
+        self.api = api
+        self.quirks = quirks or Quirks()
+        self._new_id = new_id
+        self._connections: dict[str, Connection] = {}
+        self._invocations: dict[str, _Invocation] = {}
+        self._deadlines: Deadlines[_Idle | _Pending] = Deadlines()
+
+    # What clients do.
+
+    def handshake(self, request: Handshake, *, now: int) -> tuple[str, list[Effect]]:
+        """Take a client's handshake; return the new connection's id and the effects.
+
+        The client waits until an `Accept` or a `Refuse` with this id. Without a `$connect` route the
+        handshake is accepted at once (section 2).
+        """
+        connection = Connection(self._new_id(), request.identity, connected_at=now, last_active_at=now)
+        self._connections[connection.id] = connection
+        route = self.api.routes.get(CONNECT)
+        if route is None:
+            return connection.id, self._accept(connection, None, now)
+        about = self._request(connection, now)
+        event = connect_event(about, request)
+        self._await(_Invocation(about.request_id, connection.id, CONNECT, route), now)
+        return connection.id, [Invoke(about.request_id, route.function, event, connection.id)]
+
+    def frame(
+        self, connection_id: str, data: str | bytes, *, now: int, largest_frame: int | None = None
+    ) -> list[Effect]:
+        """Take one whole message of a client.
+
+        *largest_frame* is the size in bytes of the largest of the frames that it came in; None means that it
+        came in one, as browsers send it. A message of a connection that is gone was under way when the
+        gateway closed it, and is lost.
+
+        Raises:
+            ProtocolError: the handshake hasn't been accepted.
+        """
+        connection = self._connections.get(connection_id)
+        if connection is None:
+            return []
+        if connection.state is not State.OPEN:
+            raise ProtocolError(
+                f"expected no message of connection {connection_id} before its handshake was accepted, "
+                "but got one. Read from a client only after the Accept effect"
+            )
+        if isinstance(data, bytes):
+            return self._close(connection, UNSUPPORTED_DATA, self.quirks.binary_reason, now)
+        size = len(data.encode())
+        if size > MESSAGE_BYTES or (size if largest_frame is None else largest_frame) > FRAME_BYTES:
+            return self._close(connection, MESSAGE_TOO_BIG, self.quirks.oversize_reason, now)
+        self._touch(connection, now)
+        about = self._request(connection, now)
+        route_key = self.api.route_key_for(data)
+        if route_key is None:
+            return self._send_error(connection, _NO_ROUTE, about.request_id, now)
+        route = self.api.routes[route_key]
+        body = data if data or self.quirks.empty_message_has_body else None
+        event = message_event(about, route_key, self._new_id(), body)
+        self._await(_Invocation(about.request_id, connection.id, route_key, route), now)
+        return [Invoke(about.request_id, route.function, event, connection.id)]
+
+    def left(self, connection_id: str, code: int | None, reason: str, *, now: int) -> list[Effect]:
+        """Take note that a client has closed its connection, or that the connection broke.
+
+        *code* is the one of the client's close frame, 1005 if that frame had none, and None if there was no
+        close frame, which functions see as 1006 (section 7). Of a connection that is gone already nothing
+        follows, so a shell need not distinguish who closed first.
+        """
+        connection = self._connections.get(connection_id)
+        if connection is None:
+            return []
+        if code is None:
+            code, reason = ABNORMAL, self.quirks.dropped_reason
+        elif code == NO_STATUS:
+            reason = "Client-side close frame status not set"
+        if self._move(connection, Trigger.LEFT) is State.GONE:
+            return self._farewell(connection, code, reason, now)
+        return []
+
+    # What functions do.
+
+    def answered(self, invocation_id: str, answer: Answer, *, now: int) -> list[Effect]:
+        """Take a function's answer.
+
+        It has no effect if API Gateway no longer waits for it: it took longer than 29 s, its connection is
+        gone, or it answers `$disconnect`.
+        """
+        invocation = self._invocations.pop(invocation_id, None)
+        if invocation is None:
+            return []
+        self._deadlines.drop(_Pending(invocation_id))
+        connection = self._connections.get(invocation.connection_id)
+        if connection is None:
+            return []
+        if invocation.route_key == CONNECT:
+            return self._connect_answered(connection, invocation, answer, now)
+        return self._message_answered(connection, invocation, answer, now)
+
+    def manage(
+        self, method: str, connection_id: str, body: bytes, *, now: int
+    ) -> tuple[ManagementResponse, list[Effect]]:
+        """Serve one request to `@connections/{connection_id}` (section 4); the id is decoded already."""
+        connection = self._connections.get(connection_id)
+        if connection is not None and connection.state is not State.OPEN:
+            connection = None  # Nothing can be posted before $connect has returned.
+        if not is_connection_id(connection_id):
+            return refusal(400, "BadRequestException", f"Invalid connectionId: {connection_id}"), []
+        if connection is None:
+            return ManagementResponse(410, {"x-amzn-ErrorType": "GoneException"}), []
+        match method:
+            case "GET":
+                return information(connection), []
+            case "POST":
+                return self._post(connection, body, now)
+            case "DELETE":
+                reason = self.quirks.deleted_reason
+                return ManagementResponse(204), self._close(connection, NORMAL, reason, now)
+            case _:
+                path = f"{self.api.stage}/@connections/{connection_id}"
+                message = f"No method found matching route {path} for http method {method}"
+                return refusal(403, "ForbiddenException", message), []
+
+    # What time does.
+
+    def tick(self, *, now: int) -> list[Effect]:
+        """Do what is due: 29 s of an integration, 10 min without a message, 2 h of a connection."""
+        effects: list[Effect] = []
+        while (due := self._deadlines.pop(now)) is not None:
+            match due:
+                case _Idle(connection_id):
+                    effects += self._expire(self._connections[connection_id], now)
+                case _Pending(invocation_id):
+                    effects += self._time_out(self._invocations.pop(invocation_id), now)
+        return effects
+
+    def next_deadline(self) -> int | None:
+        """Return when to call `tick` next, in milliseconds since the epoch; None if nothing is waited for."""
+        return self._deadlines.next()
+
+    # The life of a connection.
+
+    def _move(self, connection: Connection, trigger: Trigger) -> State:
+        state = connection.move(trigger)
+        if state is State.GONE:
+            del self._connections[connection.id]
+            self._deadlines.drop(_Idle(connection.id))
+        return state
+
+    def _accept(self, connection: Connection, subprotocol: str | None, now: int) -> list[Effect]:
+        if self._move(connection, Trigger.ACCEPTED) is State.GONE:
+            return self._farewell(connection, ABNORMAL, self.quirks.dropped_reason, now)
+        self._touch(connection, now)
+        return [Accept(connection.id, subprotocol)]
+
+    def _refuse(self, connection: Connection, status: int, body: str) -> list[Effect]:
+        abandoned = connection.state is State.ABANDONED
+        self._move(connection, Trigger.REFUSED)
+        return [] if abandoned else [Refuse(connection.id, status, body)]
+
+    def _close(self, connection: Connection, code: int, reason: str, now: int) -> list[Effect]:
+        self._move(connection, Trigger.CLOSED)
+        return [Close(connection.id, code, reason), *self._farewell(connection, code, reason, now)]
+
+    def _farewell(self, connection: Connection, code: int, reason: str, now: int) -> list[Effect]:
+        """Invoke `$disconnect`; nobody waits for its answer."""
+        route = self.api.routes.get(DISCONNECT)
+        if route is None:
+            return []
+        about = self._request(connection, now)
+        event = disconnect_event(about, code, reason)
+        return [Invoke(about.request_id, route.function, event, connection.id)]
+
+    def _expire(self, connection: Connection, now: int) -> list[Effect]:
+        if now >= connection.expires_at:
+            return self._close(connection, self.quirks.lifetime_code, self.quirks.lifetime_reason, now)
+        return self._close(connection, GOING_AWAY, "Going away", now)
+
+    # The life of an invocation.
+
+    def _await(self, invocation: _Invocation, now: int) -> None:
+        self._invocations[invocation.id] = invocation
+        self._deadlines.set(_Pending(invocation.id), now + INTEGRATION_SECONDS * 1000)
+
+    def _connect_answered(
+        self, connection: Connection, invocation: _Invocation, answer: Answer, now: int
+    ) -> list[Effect]:
+        """Map the answer to `$connect` onto the handshake (section 2)."""
+        match answer:
+            case Failed():
+                return self._refuse(
+                    connection, 502, _error(_INTEGRATION_FAILED, connection.id, invocation.id)
+                )
+            case Returned(value):
+                response = read(value)
+        if response is None:
+            body = _error(_INTEGRATION_FAILED, connection.id, invocation.id)
+            return self._refuse(connection, self.quirks.malformed_connect_status, body)
+        if _succeeded(response):
+            return self._accept(connection, response.subprotocol, now)
+        body = (response.body or "") if self.quirks.refusal_carries_body else ""
+        return self._refuse(connection, response.status, body)
+
+    def _message_answered(
+        self, connection: Connection, invocation: _Invocation, answer: Answer, now: int
+    ) -> list[Effect]:
+        """Map the answer to a message onto the connection (section 3): only a two-way route's is sent."""
+        match answer:
+            case Failed():
+                return self._send_error(connection, _INTEGRATION_FAILED, invocation.id, now)
+            case Returned(value):
+                if not invocation.route.two_way:
+                    return []
+                response = read(value)
+        if response is None:
+            return self._send_error(connection, _INTEGRATION_FAILED, invocation.id, now)
+        if not response.body or not (_succeeded(response) or self.quirks.error_status_carries_body):
+            return []
+        return self._send(connection, response.body, now)
+
+    def _time_out(self, invocation: _Invocation, now: int) -> list[Effect]:
+        connection = self._connections.get(invocation.connection_id)
+        if connection is None:
+            return []
+        if invocation.route_key == CONNECT:
+            body = _error(_INTEGRATION_SLOW, connection.id, invocation.id)
+            return self._refuse(connection, self.quirks.connect_timeout_status, body)
+        return self._send_error(connection, _INTEGRATION_SLOW, invocation.id, now)
+
+    # What goes to a client.
+
+    def _post(self, connection: Connection, body: bytes, now: int) -> tuple[ManagementResponse, list[Effect]]:
+        if len(body) > MESSAGE_BYTES:
+            return refusal(413, "PayloadTooLargeException", "Payload too large"), []
+        try:
+            text = body.decode("utf-8", "strict" if self.quirks.undecodable_post_refused else "replace")
+        except UnicodeDecodeError:
+            return refusal(400, "BadRequestException", "The data is not UTF-8"), []
+        return ManagementResponse(200), self._send(connection, text, now)
+
+    def _send(self, connection: Connection, text: str, now: int) -> list[Effect]:
+        self._touch(connection, now)
+        return [SendText(connection.id, text)]
+
+    def _send_error(self, connection: Connection, message: str, request_id: str, now: int) -> list[Effect]:
+        return self._send(connection, _error(message, connection.id, request_id), now)
+
+    def _touch(self, connection: Connection, now: int) -> None:
+        """Start the ten idle minutes anew: a message went in one direction or the other (section 7)."""
+        connection.last_active_at = now
+        self._deadlines.set(_Idle(connection.id), connection.deadline)
+
+    def _request(self, connection: Connection, now: int) -> Request:
+        return Request(
+            self.api, connection.id, connection.connected_at, connection.identity, self._new_id(), now
+        )
+
+
+def _succeeded(response: ProxyResponse) -> bool:
+    return response.status // 100 == 2  # noqa: PLR2004
+
+
+def _error(message: str, connection_id: str, request_id: str) -> str:
+    """Write an error frame as API Gateway does, byte for byte: a space after the first colon (section 3)."""
+    return f'{{"message": "{message}", "connectionId":"{connection_id}", "requestId":"{request_id}"}}'

@@ -1,0 +1,39 @@
+"""What nobody outside AWS knows for certain about API Gateway, as settings."""
+
+from dataclasses import dataclass
+
+__all__ = ["Quirks"]
+
+
+@dataclass(frozen=True, slots=True)
+class Quirks:
+    """One field for each fact that the facts sheet marks UNCONFIRMED and that a client or a handler can see.
+
+    The defaults are what the evidence suggests; where there is none, what is harder for a handler to live
+    with.
+    """
+
+    malformed_connect_status: int = 502
+    """Status of the handshake when the answer to `$connect` is no proxy response (section 2)."""
+    connect_timeout_status: int = 504
+    """Status of the handshake when `$connect` has not answered after 29 s (section 2)."""
+    refusal_carries_body: bool = True
+    """Whether a refused client gets the body that the function answered to `$connect` (section 2)."""
+    error_status_carries_body: bool = True
+    """Whether a two-way route's body is delivered although its status isn't 2xx (section 3)."""
+    empty_message_has_body: bool = False
+    """Whether the event of an empty text frame has the key `body`, which then is `""` (section 1)."""
+    undecodable_post_refused: bool = True
+    """Whether a post that isn't UTF-8 is answered 400; otherwise its bad bytes become U+FFFD (section 4)."""
+    oversize_reason: str = ""
+    """Reason of the 1009 close after a frame over 32 KB or a message over 128 KB (section 7)."""
+    binary_reason: str = ""
+    """Reason of the 1003 close after a binary frame (section 7)."""
+    dropped_reason: str = ""
+    """`disconnectReason` of a connection that broke without a close frame, 1006 (section 7)."""
+    lifetime_code: int = 1001
+    """Close code after 2 hours (section 7)."""
+    lifetime_reason: str = "Going away"
+    """Close reason after 2 hours (section 7)."""
+    deleted_reason: str = "Connection Closed Normally"
+    """Reason that the client sees after DELETE; the `$disconnect` event does carry this text (section 4)."""
