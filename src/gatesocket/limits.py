@@ -11,7 +11,7 @@ FRAME_BYTES: Final = 32 * 1024
 """Bytes in one frame that a client sends; a larger frame closes the connection with 1009 (Quotas)."""
 
 MESSAGE_BYTES: Final = 128 * 1024
-"""Bytes in one message, in either direction; a larger one is closed with 1009, a larger post refused with 413 (Quotas)."""
+"""Bytes in one message; a larger one of a client is closed with 1009, a larger post refused with 413 (Quotas)."""
 
 INTEGRATION_SECONDS: Final = 29
 """Seconds that API Gateway waits for the function; not raisable for WebSocket APIs (Quotas)."""

@@ -1,0 +1,75 @@
+"""Which registry, gateway client and waker a process uses, so that one manager works in a route, a job or a script."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
+
+from gatesocket.exceptions import ConfigurationError
+from gatesocket.gateway.base import GatewayClient
+from gatesocket.gateway.management_api import ManagementAPI
+from gatesocket.gateway.sockets import SocketGateway
+from gatesocket.registry.base import Registry
+from gatesocket.registry.dynamodb import DynamoDBRegistry
+from gatesocket.registry.memory import MemoryRegistry
+from gatesocket.settings import Settings, settings
+from gatesocket.waker import QueueWaker, Waker
+
+__all__ = ["Backend", "current", "default_registry", "default_waker", "use"]
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """Where connections are kept, what posts to them, and what wakes a handler for them."""
+
+    registry: Registry
+    gateway: GatewayClient
+    waker: Waker | None = None
+    """None where nothing has to be held back: a socket that this process holds is live at once."""
+
+
+_used: ContextVar[Backend | None] = ContextVar("gatesocket.backend", default=None)
+
+
+@contextmanager
+def use(backend: Backend) -> Iterator[None]:
+    """Make managers use *backend* in this context and in the tasks started in it."""
+    token = _used.set(backend)
+    try:
+        yield
+    finally:
+        _used.reset(token)
+
+
+def current() -> Backend:
+    """Return the backend of this context: the one in use, else the one that this process's settings name.
+
+    Raises:
+        ConfigurationError: the settings name a table but no endpoint.
+    """
+    return _used.get() or _of_process()
+
+
+@cache
+def _of_process() -> Backend:
+    chosen = settings()
+    if chosen.table is None:
+        return Backend(default_registry(chosen), SocketGateway())
+    if chosen.endpoint is None:
+        raise ConfigurationError(
+            "GATESOCKET_TABLE is set but GATESOCKET_ENDPOINT isn't, so that nothing can be sent outside of a WebSocket "
+            "handler. Set it to https://{api}.execute-api.{region}.amazonaws.com/{stage}, as template.yaml does"
+        )
+    gateway = ManagementAPI(chosen.endpoint, region=chosen.region)
+    return Backend(default_registry(chosen), gateway, default_waker(chosen))
+
+
+def default_registry(chosen: Settings) -> Registry:
+    """Make the registry that the settings name: DynamoDB with a table, else the memory of this process."""
+    return DynamoDBRegistry(chosen.table, region=chosen.region) if chosen.table else MemoryRegistry()
+
+
+def default_waker(chosen: Settings) -> Waker | None:
+    """Make the waker that the settings name; None without a queue."""
+    return QueueWaker(chosen.wake_queue, region=chosen.region) if chosen.wake_queue else None

@@ -1,0 +1,83 @@
+"""The local life's gateway client: it posts to the sockets that this process holds."""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from gatesocket.exceptions import ConnectionGone, MessageTooLarge
+from gatesocket.gateway.base import ConnectionInfo
+from gatesocket.limits import MESSAGE_BYTES
+
+__all__ = ["SocketGateway"]
+
+
+@dataclass(slots=True)
+class _Socket:
+    websocket: WebSocket
+    connected_at: float
+    last_active_at: float
+
+
+class SocketGateway:
+    """Posts to and closes sockets that a server such as uvicorn holds in this process.
+
+    It refuses what API Gateway would refuse, so that a message that is too large is found before the cloud is.
+    """
+
+    def __init__(self) -> None:
+        self._sockets: dict[str, _Socket] = {}
+
+    def attach(self, connection_id: str, websocket: WebSocket) -> None:
+        """Make *websocket* reachable by its connection id."""
+        now = time.time()
+        self._sockets[connection_id] = _Socket(websocket, now, now)
+
+    def detach(self, connection_id: str) -> None:
+        """Forget a socket; forgetting one that isn't attached is harmless."""
+        self._sockets.pop(connection_id, None)
+
+    async def post(self, connection_id: str, text: str) -> None:
+        """Send one text message; see `GatewayClient.post`."""
+        size = len(text.encode())
+        if size > MESSAGE_BYTES:
+            raise MessageTooLarge(size, MESSAGE_BYTES)
+        socket = self._open(connection_id)
+        try:
+            await socket.websocket.send_text(text)
+        except WebSocketDisconnect as error:
+            self.detach(connection_id)
+            raise ConnectionGone(connection_id) from error
+        socket.last_active_at = time.time()
+
+    async def close(self, connection_id: str) -> None:
+        """End the connection; see `GatewayClient.close`."""
+        socket = self._open(connection_id)
+        self.detach(connection_id)
+        await socket.websocket.close()
+
+    async def info(self, connection_id: str) -> ConnectionInfo:
+        """Describe the connection; see `GatewayClient.info`."""
+        socket = self._open(connection_id)
+        client = socket.websocket.client
+        return ConnectionInfo(
+            connected_at=datetime.fromtimestamp(socket.connected_at, UTC),
+            last_active_at=datetime.fromtimestamp(socket.last_active_at, UTC),
+            source_ip=client.host if client else "",
+            user_agent=socket.websocket.headers.get("user-agent"),
+        )
+
+    async def aclose(self) -> None:
+        """Forget every socket; the server that holds them closes them."""
+        self._sockets.clear()
+
+    def _open(self, connection_id: str) -> _Socket:
+        socket = self._sockets.get(connection_id)
+        if socket is None:
+            raise ConnectionGone(connection_id)
+        states = {socket.websocket.application_state, socket.websocket.client_state}
+        if states != {WebSocketState.CONNECTED}:
+            self.detach(connection_id)
+            raise ConnectionGone(connection_id)
+        return socket

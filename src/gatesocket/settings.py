@@ -1,0 +1,41 @@
+"""What a deployment says of itself, through environment variables that begin with ``GATESOCKET_``."""
+
+from functools import cache
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["Settings", "settings"]
+
+
+class Settings(BaseSettings):
+    """The settings of one deployment; each is the environment variable of its name, ``GATESOCKET_TABLE`` and so on."""
+
+    model_config = SettingsConfigDict(env_prefix="GATESOCKET_", extra="ignore")
+
+    table: str | None = None
+    """The DynamoDB table of connections. None keeps them in the memory of this process."""
+    region: str | None = None
+    """The AWS region of table, queue and API. None leaves it to ``AWS_REGION`` and boto3's configuration."""
+    endpoint: str | None = None
+    """The Management API's address, ``https://{api}.execute-api.{region}.amazonaws.com/{stage}``.
+
+    None derives it from each event; then only a handler's own process can send.
+    """
+    wake_queue: str | None = None
+    """The URL of the SQS queue that brings a handler back to a connection."""
+    path_parameter: str = "__path"
+    """The query parameter that carries the path of a connection's URL; the app doesn't see it."""
+    binary: Literal["base64"] | None = None
+    """``base64`` sends and receives bytes as text in an agreed form. None makes them an error."""
+    close_message: bool = False
+    """Whether a last text message tells the client the code and the reason of a close, which API Gateway can't."""
+    record_seconds: int = Field(default=2 * 60 * 60 + 15 * 60, gt=0)
+    """Seconds that a record is kept after its connection began: the two hours that one can last, and a margin."""
+
+
+@cache
+def settings() -> Settings:
+    """Read the settings of this process, once."""
+    return Settings()
