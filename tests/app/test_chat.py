@@ -1,0 +1,313 @@
+"""The reference app, lesson by lesson, from a client's side."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient, WebSocketTestSession
+from starlette.websockets import WebSocketDisconnect
+
+from chat.app import app
+from chat.settings import settings
+
+TOKEN = settings.token.get_secret_value()
+
+
+@pytest.fixture
+def client() -> Iterator[TestClient]:
+    with TestClient(app) as client:
+        yield client
+
+
+@contextmanager
+def joined(client: TestClient, room: str, name: str) -> Iterator[WebSocketTestSession]:
+    """A client in *room*, who has read its welcome."""
+    with client.websocket_connect(f"/ws/{room}?name={name}") as socket:
+        assert socket.receive_json()["type"] == "welcome"
+        yield socket
+
+
+def says(socket: WebSocketTestSession, type: str, id: str | None = None, **data: Any) -> None:  # noqa: A002
+    socket.send_json({"type": type, "id": id, "data": data})
+
+
+class TestLessons:
+    def test_echo_sends_every_text_back(self, client: TestClient) -> None:
+        with client.websocket_connect("/ws/echo") as socket:
+            for text in ("hello", "", "ünïcödé \N{WAVING HAND SIGN}"):
+                socket.send_text(text)
+                assert socket.receive_text() == f"You said: {text}"
+
+    def test_echo_json_counts_what_it_sends_back(self, client: TestClient) -> None:
+        with client.websocket_connect("/ws/json") as socket:
+            for number, value in enumerate(({"a": [1, None]}, "text", 3.5, None), start=1):
+                socket.send_json(value)
+                assert socket.receive_json() == {"number": number, "you_sent": value}
+
+    def test_echo_json_answers_what_is_no_json_and_goes_on(self, client: TestClient) -> None:
+        with client.websocket_connect("/ws/json") as socket:
+            socket.send_text("{not json")
+            assert socket.receive_json()["error"].startswith("that was not JSON: ")
+            socket.send_json([])
+            assert socket.receive_json() == {"number": 1, "you_sent": []}
+
+    def test_the_right_token_in_the_query_opens(self, client: TestClient) -> None:
+        with client.websocket_connect(f"/ws/token?token={TOKEN}") as socket:
+            socket.send_text("hi")
+            assert socket.receive_text() == "For your eyes only: hi"
+
+    @pytest.mark.parametrize("query", ["", "?token=wrong", "?token=", "?token=%C3%BC"])
+    def test_a_wrong_token_in_the_query_is_refused_before_the_socket_opens(
+        self, client: TestClient, query: str
+    ) -> None:
+        with pytest.raises(WebSocketDisconnect) as refused, client.websocket_connect(f"/ws/token{query}"):
+            pass
+        assert refused.value.code == 1008
+
+    def test_a_wrong_token_is_refused_with_a_reason_after_the_socket_opened(self, client: TestClient) -> None:
+        with (
+            pytest.raises(WebSocketDisconnect) as refused,
+            client.websocket_connect("/ws/secret?token=wrong") as socket,
+        ):
+            socket.receive_text()
+        assert (refused.value.code, refused.value.reason) == (1008, "wrong token")
+
+    def test_the_right_token_stays_open(self, client: TestClient) -> None:
+        with client.websocket_connect(f"/ws/secret?token={TOKEN}") as socket:
+            socket.send_text("hi")
+            assert socket.receive_text() == "Between you and me: hi"
+
+    def test_the_first_message_authenticates(self, client: TestClient) -> None:
+        with client.websocket_connect("/ws/login") as socket:
+            socket.send_json({"type": "auth", "token": TOKEN})
+            assert socket.receive_json() == {"type": "authenticated", "data": {}}
+            for text in ("one", "two"):
+                socket.send_text(text)
+                assert socket.receive_text() == f"You are known, and said: {text}"
+
+    @pytest.mark.parametrize(
+        "first",
+        [
+            "hello",
+            json.dumps({"type": "auth", "token": "wrong"}),
+            json.dumps({"type": "auth"}),
+            json.dumps({"type": "say", "token": TOKEN}),
+        ],
+        ids=["not JSON", "wrong token", "no token", "not an auth message"],
+    )
+    def test_any_other_first_message_ends_the_connection(self, client: TestClient, first: str) -> None:
+        with client.websocket_connect("/ws/login") as socket:
+            socket.send_text(first)
+            with pytest.raises(WebSocketDisconnect) as refused:
+                socket.receive_text()
+        assert refused.value.code == 1008
+
+    def test_heavy_work_reports_its_progress_and_its_result(self, client: TestClient) -> None:
+        with client.websocket_connect("/ws/work") as socket:
+            says(socket, "work", "w1", below=1000)
+            assert socket.receive_json() == {"type": "accepted", "id": "w1", "data": {}}
+            for percent in (25, 50, 75, 100):
+                assert socket.receive_json() == {"type": "progress", "id": "w1", "data": {"percent": percent}}
+            assert socket.receive_json() == {"type": "done", "id": "w1", "data": {"below": 1000, "primes": 168}}
+
+    def test_work_that_is_sent_while_other_work_runs_is_done_afterwards(self, client: TestClient) -> None:
+        with client.websocket_connect("/ws/work") as socket:
+            says(socket, "work", "first", below=10)
+            says(socket, "work", "second", below=2)
+            answers = [socket.receive_json() for _ in range(12)]
+        assert [answer["id"] for answer in answers] == ["first"] * 6 + ["second"] * 6
+        assert [answers[5]["data"]["primes"], answers[11]["data"]["primes"]] == [4, 0]
+
+    @pytest.mark.parametrize("below", [1, 1_000_001, "many", None])
+    def test_work_that_nobody_could_do_is_answered_with_an_error(self, client: TestClient, below: Any) -> None:
+        with client.websocket_connect("/ws/work") as socket:
+            says(socket, "work", "w1", below=below)
+            answer = socket.receive_json()
+        assert (answer["type"], answer["id"], answer["data"]["code"]) == ("error", "w1", "invalid")
+        assert answer["data"]["message"].startswith("data.below: ")
+
+
+class TestChat:
+    def test_everybody_in_the_room_hears_what_is_said_the_speaker_included(self, client: TestClient) -> None:
+        with joined(client, "lobby", "ann") as ann, joined(client, "lobby", "bob") as bob:
+            assert ann.receive_json() == {"type": "joined", "data": {"name": "bob"}}
+            for number, text in enumerate(("Hello", "Is this on?"), start=1):
+                says(ann, "say", text=text)
+                said = {"type": "said", "data": {"name": "ann", "text": text, "number": number}}
+                assert ann.receive_json() == bob.receive_json() == said
+
+    def test_rooms_do_not_hear_each_other(self, client: TestClient) -> None:
+        with joined(client, "one", "ann") as ann, joined(client, "two", "bob") as bob:
+            says(ann, "say", text="in one")
+            says(bob, "say", text="in two")
+            assert ann.receive_json()["data"]["text"] == "in one"
+            assert bob.receive_json()["data"]["text"] == "in two"
+
+    def test_the_welcome_says_who_and_where_one_is_and_who_is_there(self, client: TestClient) -> None:
+        with joined(client, "lobby", "ann"), client.websocket_connect("/ws/lobby") as guest:
+            welcome = guest.receive_json()
+        assert welcome["type"] == "welcome"
+        assert welcome["data"].pop("connection")
+        assert welcome["data"] == {"room": "lobby", "name": "guest", "people": ["ann", "guest"]}
+
+    def test_who_leaves_is_missed_by_the_others(self, client: TestClient) -> None:
+        with joined(client, "lobby", "ann") as ann:
+            with joined(client, "lobby", "bob"):
+                assert ann.receive_json() == {"type": "joined", "data": {"name": "bob"}}
+            assert ann.receive_json() == {"type": "left", "data": {"name": "bob"}}
+            says(ann, "who", "w")
+            assert ann.receive_json() == {"type": "people", "id": "w", "data": {"people": ["ann"]}}
+
+    def test_a_second_tab_of_a_person_comes_and_goes_unnoticed(self, client: TestClient) -> None:
+        with joined(client, "lobby", "ann") as ann, joined(client, "lobby", "bob"):
+            assert ann.receive_json()["type"] == "joined"
+            with joined(client, "lobby", "bob"):
+                pass
+            says(ann, "ping", "p")
+            assert ann.receive_json() == {"type": "pong", "id": "p", "data": {}}
+
+    def test_a_personal_message_reaches_every_tab_of_one_person_and_nobody_else(self, client: TestClient) -> None:
+        with (
+            joined(client, "lobby", "ann") as ann,
+            joined(client, "lobby", "bob") as bob,
+            joined(client, "garden", "bob") as other_bob,
+            joined(client, "garden", "cid") as cid,
+        ):
+            assert ann.receive_json()["type"] == "joined"
+            assert other_bob.receive_json()["type"] == "joined"
+            says(ann, "tell-user", "t", user="bob", text="psst")
+            assert ann.receive_json() == {"type": "delivered", "id": "t", "data": {"sent": 2}}
+            for tab in (bob, other_bob):
+                told = tab.receive_json()
+                assert told["type"] == "told"
+                assert (told["data"]["name"], told["data"]["text"]) == ("ann", "psst")
+            says(cid, "ping")
+            assert cid.receive_json()["type"] == "pong"
+
+    def test_a_personal_message_can_be_answered_to_the_connection_that_it_came_from(self, client: TestClient) -> None:
+        with joined(client, "lobby", "ann") as ann, joined(client, "lobby", "bob") as bob:
+            assert ann.receive_json()["type"] == "joined"
+            says(ann, "tell-user", user="bob", text="psst")
+            connection = bob.receive_json()["data"]["connection"]
+            says(bob, "tell-connection", "t", connection=connection, text="what?")
+            assert bob.receive_json() == {"type": "delivered", "id": "t", "data": {"sent": 1}}
+            assert ann.receive_json()["type"] == "delivered"
+            assert ann.receive_json()["data"]["text"] == "what?"
+
+    def test_a_personal_message_to_nobody_is_delivered_to_nobody(self, client: TestClient) -> None:
+        with joined(client, "lobby", "ann") as ann:
+            says(ann, "tell-user", "1", user="nobody", text="psst")
+            assert ann.receive_json() == {"type": "delivered", "id": "1", "data": {"sent": 0}}
+            says(ann, "tell-connection", "2", connection="TXzPWdnOjoECGjA=", text="psst")
+            assert ann.receive_json() == {"type": "delivered", "id": "2", "data": {"sent": 0}}
+            says(ann, "tell-connection", "3", connection="not/an id?", text="psst")
+            assert ann.receive_json() == {"type": "delivered", "id": "3", "data": {"sent": 0}}
+
+    @pytest.mark.parametrize(
+        ("text", "answers", "code", "message"),
+        [
+            ("{", None, "malformed", "Invalid JSON: EOF while parsing"),
+            ('"hello"', None, "invalid", "Input should be an object"),
+            ("[" * 100_000, None, "malformed", "Invalid JSON: recursion limit exceeded"),
+            ('{"data": {}}', None, "invalid", "type: Field required"),
+            ('{"type": "who", "id": 7}', None, "invalid", "id: Input should be a valid string"),
+            ('{"type": "who", "to": "bob"}', None, "invalid", "to: Extra inputs are not permitted"),
+            (
+                '{"type": "shout", "id": "7"}',
+                "7",
+                "unknown-type",
+                "type: expected one of say, tell-user, tell-connection, who, ping, got 'shout'",
+            ),
+            ('{"type": "say", "id": "7", "data": {}}', "7", "invalid", "data.text: Field required"),
+            (
+                '{"type": "say", "id": "7", "data": {"text": " "}}',
+                "7",
+                "invalid",
+                "data.text: String should have at least 1 character",
+            ),
+            (
+                '{"type": "tell-user", "id": "7", "data": {"text": 3}}',
+                "7",
+                "invalid",
+                "data.user: Field required; data.text: Input should be a valid string",
+            ),
+        ],
+    )
+    def test_what_cannot_be_understood_is_answered_and_the_connection_stays(
+        self, client: TestClient, text: str, answers: str | None, code: str, message: str
+    ) -> None:
+        with joined(client, "lobby", "ann") as ann:
+            ann.send_text(text)
+            error = ann.receive_json()
+            assert (error["type"], error["id"], error["data"]["code"]) == ("error", answers, code)
+            assert error["data"]["message"].startswith(message)
+            says(ann, "say", text="still here")
+            assert ann.receive_json()["data"]["text"] == "still here"
+
+    @pytest.mark.parametrize(
+        "url",
+        ["/ws/*?name=ann", "/ws/two%20words?name=ann", f"/ws/{'x' * 41}", "/ws/lobby?name=", "/ws/lobby?name=%20"],
+        ids=["the group of everyone", "not a word", "too long", "no name", "a blank name"],
+    )
+    def test_a_room_or_name_that_cannot_be_is_refused_at_the_door(self, client: TestClient, url: str) -> None:
+        with pytest.raises(WebSocketDisconnect), client.websocket_connect(url):
+            pass
+
+
+class TestHttp:
+    def test_an_announcement_reaches_everybody_in_every_room(self, client: TestClient) -> None:
+        with joined(client, "one", "ann") as ann, joined(client, "two", "bob") as bob:
+            answer = client.post("/announce", json={"text": "closing time"})
+            assert answer.json() == {"sent": 2, "gone": 0, "queued": 0, "failed": 0}
+            announced = {"type": "announced", "data": {"text": "closing time"}}
+            assert ann.receive_json() == bob.receive_json() == announced
+
+    def test_an_announcement_to_one_room_stays_there(self, client: TestClient) -> None:
+        with joined(client, "one", "ann") as ann, joined(client, "two", "bob") as bob:
+            answer = client.post("/announce", json={"text": "only here", "room": "one"})
+            assert answer.json()["sent"] == 1
+            assert ann.receive_json()["data"]["text"] == "only here"
+            says(bob, "ping")
+            assert bob.receive_json()["type"] == "pong"
+
+    @pytest.mark.parametrize("body", [{}, {"text": ""}, {"text": "x" * 4001}, {"text": "x", "room": "*"}])
+    def test_an_announcement_without_sense_is_refused(self, client: TestClient, body: dict[str, Any]) -> None:
+        assert client.post("/announce", json=body).status_code == 422
+
+    def test_connections_are_counted_everywhere_or_in_one_room(self, client: TestClient) -> None:
+        with joined(client, "one", "ann"), joined(client, "two", "bob"), joined(client, "two", "cid"):
+            assert client.get("/connections").json() == {"connections": 3}
+            assert client.get("/connections?room=two").json() == {"connections": 2}
+            assert client.get("/connections?room=empty").json() == {"connections": 0}
+
+    def test_who_has_left_is_not_counted(self, client: TestClient) -> None:
+        with joined(client, "one", "ann"):
+            pass
+        assert client.get("/connections").json() == {"connections": 0}
+
+    def test_the_app_says_that_it_runs(self, client: TestClient) -> None:
+        assert client.get("/health").json() == {"status": "ok"}
+
+    @pytest.mark.parametrize(
+        ("path", "media_type"),
+        [
+            ("/", "text/html"),
+            ("/static/chat.css", "text/css"),
+            ("/static/chat.js", "text/javascript"),
+            ("/static/connection.js", "text/javascript"),
+            ("/static/icon.svg", "image/svg+xml"),
+        ],
+    )
+    def test_the_page_and_what_it_needs_is_served(self, client: TestClient, path: str, media_type: str) -> None:
+        answer = client.get(path)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith(media_type)
+
+    def test_the_page_names_no_other_host(self, client: TestClient) -> None:
+        page = client.get("/").text
+        scripts = client.get("/static/chat.js").text + client.get("/static/connection.js").text
+        assert "//" not in page.replace("wss://", "")
+        assert "http://" not in scripts
+        assert "https://" not in scripts
