@@ -1,17 +1,21 @@
 """FastAPI WebSocket routes, unmodified, on API Gateway WebSocket APIs and AWS Lambda."""
 
-from gatesocket.exceptions import (
-    CannotHibernate,
-    ConfigurationError,
-    ConnectionGone,
-    GatesocketError,
-    GatewayError,
-    MessageTooLarge,
-    RegistryError,
-    SnapshotError,
-)
-from gatesocket.handler import WebSocketHandler
-from gatesocket.manager import ConnectionManager, Delivery
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gatesocket.exceptions import (
+        CannotHibernate,
+        ConfigurationError,
+        ConnectionGone,
+        GatesocketError,
+        GatewayError,
+        MessageTooLarge,
+        RegistryError,
+        SnapshotError,
+    )
+    from gatesocket.handler import WebSocketHandler
+    from gatesocket.manager import ConnectionManager, Delivery
 
 __all__ = [
     "CannotHibernate",
@@ -26,3 +30,19 @@ __all__ = [
     "SnapshotError",
     "WebSocketHandler",
 ]
+
+_ELSEWHERE = {
+    "ConnectionManager": "gatesocket.manager",
+    "Delivery": "gatesocket.manager",
+    "WebSocketHandler": "gatesocket.handler",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # On first use (PEP 562): pytest imports this package for its plugin in every project that has it installed, and a
+    # script that only sends needs no handler.
+    if name not in __all__:
+        raise AttributeError(f"module 'gatesocket' has no attribute {name!r}")
+    value = getattr(import_module(_ELSEWHERE.get(name, "gatesocket.exceptions")), name)
+    globals()[name] = value
+    return value
