@@ -144,6 +144,8 @@ def parse(event: Mapping[str, Any]) -> Event | tuple[Wake, ...]:
         raise UnexpectedEvent(
             f"the WebSocket event has no {error}; its requestContext has the keys {sorted(context)}"
         ) from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UnexpectedEvent(f"the WebSocket event isn't of the shape that API Gateway sends: {error}") from error
 
 
 def _parse_web_socket(event: WebSocketEvent) -> Event:

@@ -77,6 +77,8 @@ class Lifespan:
             if phase == "shutdown":
                 await task
             return True
+        # An app that failed has usually ended by now, and its error says more than its message.
+        task.cancel()
         await asyncio.wait({task})
-        error = task.exception()
+        error = None if task.cancelled() else task.exception()
         raise ConfigurationError(f"the app's {phase} failed: {error or reply.get('message', '')}") from error

@@ -1,0 +1,200 @@
+"""Lambda events, and what they mean."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_lambda_powertools.utilities.parser.models import (
+    APIGatewayWebSocketConnectEventModel,
+    APIGatewayWebSocketDisconnectEventModel,
+    APIGatewayWebSocketMessageEventModel,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from gatesocket.events import Connect, Disconnect, Message, Origin, Wake, parse
+from gatesocket.exceptions import UnexpectedEvent
+from gatesocket.waker import wake_event
+
+EVENTS = Path(__file__).parent.parent / "events"
+
+
+def load(name: str) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())
+    return event
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("connect", APIGatewayWebSocketConnectEventModel),
+        ("message", APIGatewayWebSocketMessageEventModel),
+        ("disconnect", APIGatewayWebSocketDisconnectEventModel),
+    ],
+)
+def test_the_recorded_events_are_what_powertools_knows_them_to_be(name: str, model: type[BaseModel]) -> None:
+    model.model_validate(load(name))
+
+
+def test_a_connect_event_carries_the_handshake() -> None:
+    event = load("connect")
+    context = event["requestContext"]
+
+    connect = parse(event)
+
+    assert isinstance(connect, Connect)
+    assert connect.connection_id == context["connectionId"]
+    assert connect.connected_at == context["connectedAt"]
+    assert connect.origin == Origin(context["apiId"], context["stage"], context["domainName"])
+    assert connect.source_ip == context["identity"]["sourceIp"]
+    assert ("Host", context["domainName"]) in connect.headers
+
+
+def test_every_value_of_a_repeated_query_parameter_is_kept() -> None:
+    event = load("connect")
+    event["queryStringParameters"] = {"tag": "b"}
+    event["multiValueQueryStringParameters"] = {"tag": ["a", "b"]}
+
+    connect = parse(event)
+
+    assert isinstance(connect, Connect)
+    assert connect.query == (("tag", "a"), ("tag", "b"))
+
+
+def test_an_event_without_multi_value_maps_is_read_from_the_single_ones() -> None:
+    event = load("connect")
+    del event["multiValueHeaders"]
+    event.pop("queryStringParameters", None)
+    event.pop("multiValueQueryStringParameters", None)
+    event["headers"] = {"Host": "h"}
+
+    connect = parse(event)
+
+    assert isinstance(connect, Connect)
+    assert (connect.headers, connect.query) == ((("Host", "h"),), ())
+
+
+def test_an_authorizers_context_is_kept() -> None:
+    event = load("connect")
+    event["requestContext"]["authorizer"] = {"principalId": "user", "userId": "42"}
+
+    connect = parse(event)
+
+    assert isinstance(connect, Connect)
+    assert connect.authorizer == {"principalId": "user", "userId": "42"}
+
+
+def test_a_message_event_carries_its_text() -> None:
+    event = load("message")
+
+    message = parse(event)
+
+    assert isinstance(message, Message)
+    assert (message.text, message.message_id) == (event["body"], event["requestContext"]["messageId"])
+
+
+def test_an_empty_text_frame_comes_without_a_body() -> None:
+    event = load("message")
+    del event["body"]
+
+    message = parse(event)
+
+    assert isinstance(message, Message)
+    assert message.text == ""
+
+
+def test_a_disconnect_event_carries_code_and_reason() -> None:
+    event = load("disconnect")
+
+    disconnect = parse(event)
+
+    assert isinstance(disconnect, Disconnect)
+    context = event["requestContext"]
+    assert (disconnect.code, disconnect.reason) == (context["disconnectStatusCode"], context["disconnectReason"])
+
+
+def test_a_disconnect_without_a_code_is_1005() -> None:
+    event = load("disconnect")
+    del event["requestContext"]["disconnectStatusCode"]
+    event["requestContext"]["disconnectReason"] = None
+
+    disconnect = parse(event)
+
+    assert isinstance(disconnect, Disconnect)
+    assert (disconnect.code, disconnect.reason) == (1005, "")
+
+
+def test_an_event_from_before_2021_carries_nulls() -> None:
+    event = load("connect")
+    event["requestContext"] |= {"messageId": None, "disconnectStatusCode": None, "authorizer": None}
+    event["requestContext"]["identity"] |= {"accountId": None, "userArn": None}
+
+    connect = parse(event)
+
+    assert isinstance(connect, Connect)
+    assert connect.authorizer == {}
+
+
+def test_a_batch_of_the_wake_queue_is_its_wakes() -> None:
+    event = wake_event("TXzPWdnOjoECGjA=")
+
+    assert parse(event) == (Wake("TXzPWdnOjoECGjA=", event["Records"][0]["messageId"]),)
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        (None, "expected a Lambda event, which is a dict, but got NoneType"),
+        ({"version": "2.0", "rawPath": "/"}, r"with the keys \['rawPath', 'version'\].*Mangum"),
+        ({"requestContext": {"connectionId": "x"}}, r"has no 'apiId'"),
+        ({"Records": [{"messageId": "1", "body": "no json"}]}, r"expected an SQS record of the wake queue"),
+        ({"Records": [{"messageId": "1", "body": "[]"}]}, r"expected an SQS record of the wake queue"),
+        ({"Records": [{"dynamodb": {}}]}, r"a record with the keys \['dynamodb'\]"),
+    ],
+)
+def test_an_event_of_another_shape_is_refused_with_what_was_expected(event: Any, message: str) -> None:
+    with pytest.raises(UnexpectedEvent, match=message):
+        parse(event)
+
+
+def test_an_event_type_that_nobody_knows_is_refused() -> None:
+    event = load("message")
+    event["requestContext"]["eventType"] = "RECONNECT"
+
+    with pytest.raises(UnexpectedEvent, match="CONNECT, MESSAGE or DISCONNECT, but got 'RECONNECT'"):
+        parse(event)
+
+
+def test_a_binary_body_is_refused_because_api_gateway_has_none() -> None:
+    event = load("message")
+    event["isBase64Encoded"] = True
+
+    with pytest.raises(UnexpectedEvent, match="isBase64Encoded is true"):
+        parse(event)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda children: st.lists(children, max_size=2) | st.dictionaries(st.text(max_size=5), children, max_size=2),
+    max_leaves=5,
+)
+
+
+@given(st.sampled_from(["connect", "message", "disconnect"]), st.data())
+def test_no_damaged_event_raises_anything_but_unexpected_event(name: str, data: st.DataObject) -> None:
+    event = copy.deepcopy(load(name))
+    context = event["requestContext"]
+    where = data.draw(st.sampled_from([event, context]))
+    key = data.draw(st.sampled_from(sorted(where)))
+    if data.draw(st.booleans()):
+        del where[key]
+    else:
+        where[key] = data.draw(JSON)
+
+    try:
+        parse(event)
+    except UnexpectedEvent:
+        pass
