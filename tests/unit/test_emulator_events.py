@@ -51,9 +51,7 @@ def made() -> dict[str, Any]:
     sent += [(name, value) for name, value in headers.items() if name not in added]
     query = (("token", "abc"), ("path", "one"), ("path", "two"), ("path", "three"))
     gateway = Gateway(API, new_id=ids_of_the_recorded_events().__next__)
-    connection_id, (connect,) = gateway.handshake(
-        Handshake(tuple(sent), query, "192.0.2.1"), now=CONNECTED_AT
-    )
+    connection_id, (connect,) = gateway.handshake(Handshake(tuple(sent), query, "192.0.2.1"), now=CONNECTED_AT)
     assert isinstance(connect, Invoke)
     gateway.answered(connect.invocation_id, Returned({"statusCode": 200}), now=CONNECTED_AT + 30)
     (message,) = gateway.frame(connection_id, "hello", now=1708326705684)

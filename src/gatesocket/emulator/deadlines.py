@@ -51,9 +51,7 @@ class Deadlines(Generic[Key]):
 
     def _push(self, key: Key, when: int) -> None:
         self._queued[key] = when
-        self._count += (
-            1  # keeps keys with the same deadline in order, and keys themselves from being compared
-        )
+        self._count += 1  # keeps keys with the same deadline in order, and keys themselves from being compared
         heapq.heappush(self._heap, (when, self._count, key))
 
     def _tidy(self) -> None:

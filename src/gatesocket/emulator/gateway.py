@@ -229,11 +229,10 @@ class Gateway:
         """Do what is due: 29 s of an integration, 10 min without a message, 2 h of a connection."""
         effects: list[Effect] = []
         while (due := self._deadlines.pop(now)) is not None:
-            match due:
-                case _Idle(connection_id):
-                    effects += self._expire(self._connections[connection_id], now)
-                case _Pending(invocation_id):
-                    effects += self._time_out(self._invocations.pop(invocation_id), now)
+            if isinstance(due, _Idle):
+                effects += self._expire(self._connections[due.connection_id], now)
+            else:
+                effects += self._time_out(self._invocations.pop(due.invocation_id), now)
         return effects
 
     def next_deadline(self) -> int | None:
@@ -288,16 +287,12 @@ class Gateway:
         self, connection: Connection, invocation: _Invocation, answer: Answer, now: int
     ) -> list[Effect]:
         """Map the answer to `$connect` onto the handshake (section 2)."""
-        match answer:
-            case Failed():
-                return self._refuse(
-                    connection, 502, _error(_INTEGRATION_FAILED, connection.id, invocation.id)
-                )
-            case Returned(value):
-                response = read(value)
+        failure = _error(_INTEGRATION_FAILED, connection.id, invocation.id)
+        if isinstance(answer, Failed):
+            return self._refuse(connection, 502, failure)
+        response = read(answer.value)
         if response is None:
-            body = _error(_INTEGRATION_FAILED, connection.id, invocation.id)
-            return self._refuse(connection, self.quirks.malformed_connect_status, body)
+            return self._refuse(connection, self.quirks.malformed_connect_status, failure)
         if _succeeded(response):
             return self._accept(connection, response.subprotocol, now)
         body = (response.body or "") if self.quirks.refusal_carries_body else ""
@@ -307,13 +302,11 @@ class Gateway:
         self, connection: Connection, invocation: _Invocation, answer: Answer, now: int
     ) -> list[Effect]:
         """Map the answer to a message onto the connection (section 3): only a two-way route's is sent."""
-        match answer:
-            case Failed():
-                return self._send_error(connection, _INTEGRATION_FAILED, invocation.id, now)
-            case Returned(value):
-                if not invocation.route.two_way:
-                    return []
-                response = read(value)
+        if isinstance(answer, Failed):
+            return self._send_error(connection, _INTEGRATION_FAILED, invocation.id, now)
+        if not invocation.route.two_way:
+            return []
+        response = read(answer.value)
         if response is None:
             return self._send_error(connection, _INTEGRATION_FAILED, invocation.id, now)
         if not response.body or not (_succeeded(response) or self.quirks.error_status_carries_body):
@@ -353,9 +346,7 @@ class Gateway:
         self._deadlines.set(_Idle(connection.id), connection.deadline)
 
     def _request(self, connection: Connection, now: int) -> Request:
-        return Request(
-            self.api, connection.id, connection.connected_at, connection.identity, self._new_id(), now
-        )
+        return Request(self.api, connection.id, connection.connected_at, connection.identity, self._new_id(), now)
 
 
 def _succeeded(response: ProxyResponse) -> bool:
