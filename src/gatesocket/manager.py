@@ -18,7 +18,13 @@ from starlette.websockets import WebSocket
 
 from gatesocket import backend
 from gatesocket.connection import SCOPE_KEY, Connection, LocalConnection, current_connection
-from gatesocket.exceptions import ApplicationProtocolError, ConfigurationError, ConnectionGone, GatesocketError
+from gatesocket.exceptions import (
+    ApplicationProtocolError,
+    ConfigurationError,
+    ConnectionGone,
+    GatesocketError,
+)
+from gatesocket.gateway.base import wire_bytes
 from gatesocket.gateway.sockets import SocketGateway
 from gatesocket.registry.base import EVERYONE, Entry, Member
 from gatesocket.registry.memory import MemoryRegistry
@@ -282,10 +288,15 @@ def encode(message: Message) -> str:
 
     Raises:
         ApplicationProtocolError: it is bytes; API Gateway has no binary messages.
+        MessageTooLarge: it is over 128 KB.
         TypeError: it isn't text, a pydantic model or JSON.
     """
-    if isinstance(message, str):
-        return message
+    text = message if isinstance(message, str) else _to_json(message)
+    wire_bytes(text)
+    return text
+
+
+def _to_json(message: Any) -> str:
     if isinstance(message, BaseModel):
         return message.model_dump_json()
     if isinstance(message, bytes | bytearray | memoryview):

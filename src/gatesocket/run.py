@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from gatesocket.exceptions import ConnectionGone, MessageTooLarge
-from gatesocket.gateway.base import GatewayClient
-from gatesocket.limits import MESSAGE_BYTES
+from gatesocket.exceptions import ConnectionGone
+from gatesocket.gateway.base import GatewayClient, wire_bytes
 from gatesocket.registry.base import EVERYONE, Changes, Entry, Record, Registry
 from gatesocket.session import Close, HoldBack, Post, Session, State, advance, received
 
@@ -106,7 +105,7 @@ class Run:
         session, effect = advance(self.session, message)
         match effect:
             case HoldBack(text):
-                _check_size(text)
+                wire_bytes(text)
                 self.outbox.append(text)
             case Post(text):
                 await self._post(text)
@@ -218,9 +217,3 @@ class Run:
             left=self._recorded - self._groups,
             user=self._user,
         )
-
-
-def _check_size(text: str) -> None:
-    size = len(text.encode())
-    if size > MESSAGE_BYTES:
-        raise MessageTooLarge(size, MESSAGE_BYTES)

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-__all__ = ["ConnectionInfo", "GatewayClient"]
+from gatesocket.exceptions import MessageTooLarge
+from gatesocket.limits import MESSAGE_BYTES
+
+__all__ = ["ConnectionInfo", "GatewayClient", "wire_bytes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +55,15 @@ class GatewayClient(Protocol):
     async def aclose(self) -> None:
         """Let go of network connections and threads; the client can't be used afterwards."""
         ...
+
+
+def wire_bytes(text: str) -> bytes:
+    """Return the UTF-8 of a message, if API Gateway carries that much.
+
+    Raises:
+        MessageTooLarge: it doesn't.
+    """
+    data = text.encode()
+    if len(data) > MESSAGE_BYTES:
+        raise MessageTooLarge(len(data), MESSAGE_BYTES)
+    return data

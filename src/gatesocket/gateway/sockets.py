@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from gatesocket.exceptions import ConnectionGone, MessageTooLarge
-from gatesocket.gateway.base import ConnectionInfo
-from gatesocket.limits import MESSAGE_BYTES
+from gatesocket.exceptions import ConnectionGone
+from gatesocket.gateway.base import ConnectionInfo, wire_bytes
 
 __all__ = ["SocketGateway"]
 
@@ -40,9 +39,7 @@ class SocketGateway:
 
     async def post(self, connection_id: str, text: str) -> None:
         """Send one text message; see `GatewayClient.post`."""
-        size = len(text.encode())
-        if size > MESSAGE_BYTES:
-            raise MessageTooLarge(size, MESSAGE_BYTES)
+        wire_bytes(text)
         socket = self._open(connection_id)
         try:
             await socket.websocket.send_text(text)
