@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
+from gatesocket.gateway.fake import FakeGateway
 from pydantic import BaseModel
 from starlette.testclient import TestClient
 
@@ -18,7 +19,6 @@ from gatesocket.exceptions import (
     InvalidConnectionId,
     MessageTooLarge,
 )
-from gatesocket.gateway.fake import FakeGateway
 from gatesocket.gateway.sockets import SocketGateway
 from gatesocket.manager import encode
 from gatesocket.registry.base import EVERYONE, Changes, Entry, Lease, Record

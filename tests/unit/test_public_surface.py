@@ -39,7 +39,18 @@ def test_a_name_that_is_not_offered_is_an_attribute_error() -> None:
     "statement", ["import gatesocket", "import gatesocket.pytest_plugin"], ids=["library", "pytest plugin"]
 )
 def test_importing_costs_nothing_of_what_is_not_used(statement: str) -> None:
-    heavy = {"boto3", "botocore", "fastapi", "starlette", "pydantic", "uvicorn", "moto", "samtranslator", "rich", "typer"}
+    heavy = {
+        "boto3",
+        "botocore",
+        "fastapi",
+        "starlette",
+        "pydantic",
+        "uvicorn",
+        "moto",
+        "samtranslator",
+        "rich",
+        "typer",
+    }
 
     assert not imported_by(statement) & heavy
 

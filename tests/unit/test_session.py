@@ -42,7 +42,8 @@ def test_a_close_before_the_accept_refuses_the_handshake_with_403() -> None:
 
 def test_a_denial_response_refuses_the_handshake_with_its_own_status_headers_and_body() -> None:
     session, _ = advance(
-        CONNECTING, {"type": "websocket.http.response.start", "status": 401, "headers": [(b"www-authenticate", b"Bearer")]}
+        CONNECTING,
+        {"type": "websocket.http.response.start", "status": 401, "headers": [(b"www-authenticate", b"Bearer")]},
     )
     assert session.state is State.DENYING
 
@@ -143,7 +144,7 @@ def test_a_connection_has_ended_when_no_message_can_come(state: State, ended: bo
 
 
 MESSAGES = st.one_of(
-    st.builds(lambda value: text(value), st.text()),
+    st.builds(text, st.text()),
     st.builds(lambda value: {"type": "websocket.send", "bytes": value}, st.binary()),
     st.sampled_from(
         [
@@ -159,7 +160,9 @@ MESSAGES = st.one_of(
 
 
 @given(st.lists(MESSAGES, max_size=8))
-def test_whatever_an_app_sends_is_done_or_refused_and_nothing_is_sent_after_the_end(messages: list[dict[str, Any]]) -> None:
+def test_whatever_an_app_sends_is_done_or_refused_and_nothing_is_sent_after_the_end(
+    messages: list[dict[str, Any]],
+) -> None:
     session = CONNECTING
     for message in messages:
         before = session
@@ -170,9 +173,7 @@ def test_whatever_an_app_sends_is_done_or_refused_and_nothing_is_sent_after_the_
             continue
         assert not before.ended
         assert message["type"] in TRANSITIONS[before.state]
-        assert isinstance(effect, HoldBack) == (
-            before.state is State.ACCEPTED and message["type"] == "websocket.send"
-        )
+        assert isinstance(effect, HoldBack) == (before.state is State.ACCEPTED and message["type"] == "websocket.send")
 
 
 def test_a_clients_text_is_received_as_text() -> None:
