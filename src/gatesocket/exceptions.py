@@ -10,7 +10,9 @@
     │   └── UnexpectedEvent           the caller's: a Lambda event that this handler doesn't know
     ├── SnapshotError                 nobody's or an attacker's: a stored snapshot that can't be woken
     ├── RegistryError                 the registry's: DynamoDB refused or can't be reached
-    │   └── LeaseLost                 nobody's: another invocation took the connection over
+    │   ├── InboxFull                 the client's: it sends faster than its route takes
+    │   ├── LeaseLost                 nobody's: another invocation took the connection over
+    │   └── RecordTooLarge            the route's author's: it keeps more than one record can hold
     ├── GatewayError                  the gateway's: the Management API refused or can't be reached
     │   └── InvalidConnectionId       the sender's: what was named can't be a connection id
     ├── MessageTooLarge               the sender's: more than API Gateway carries
@@ -27,10 +29,12 @@ __all__ = [
     "Finding",
     "GatesocketError",
     "GatewayError",
+    "InboxFull",
     "InvalidConnectionId",
     "LeaseLost",
     "MessageTooLarge",
     "ProtocolError",
+    "RecordTooLarge",
     "RegistryError",
     "SnapshotError",
     "UnexpectedEvent",
@@ -94,6 +98,24 @@ class RegistryError(GatesocketError):
     """The registry can't do what was asked; the cause is chained."""
 
 
+class InboxFull(RegistryError):
+    """A connection's inbox can't take another entry; the entry was not stored."""
+
+    def __init__(self, connection_id: str, *, entries: int, size: int) -> None:
+        super().__init__(connection_id, entries, size)
+        self.connection_id = connection_id
+        self.entries = entries
+        """How many entries wait."""
+        self.size = size
+        """Bytes that they take."""
+
+    def __str__(self) -> str:
+        return (
+            f"the inbox of connection {self.connection_id!r} is full: {self.entries} entries of {self.size} "
+            "bytes wait for its route. Let the route do long work elsewhere, or slow the client down"
+        )
+
+
 class LeaseLost(RegistryError):
     """Another invocation took the connection over, so that nothing of this one may be written."""
 
@@ -103,6 +125,25 @@ class LeaseLost(RegistryError):
 
     def __str__(self) -> str:
         return f"the lease on connection {self.connection_id!r} expired and another invocation took it"
+
+
+class RecordTooLarge(RegistryError):
+    """What is to be kept of a connection doesn't fit into its record; nothing was written."""
+
+    def __init__(self, connection_id: str, size: int, limit: int) -> None:
+        super().__init__(connection_id, size, limit)
+        self.connection_id = connection_id
+        self.size = size
+        """Bytes of scope, snapshot, outbox, groups and user."""
+        self.limit = limit
+        """Bytes that a record has for them."""
+
+    def __str__(self) -> str:
+        return (
+            f"connection {self.connection_id!r} can't be stored: it keeps {self.size} bytes, but a record has "
+            f"room for {self.limit}. Keep less in the route's local variables, or send less before its first "
+            "receive"
+        )
 
 
 class GatewayError(GatesocketError):

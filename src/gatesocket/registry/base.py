@@ -1,7 +1,7 @@
 """What a registry keeps of each connection, and what every registry promises."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 __all__ = [
@@ -9,7 +9,9 @@ __all__ = [
     "Busy",
     "Changes",
     "Entry",
+    "EntryKind",
     "Lease",
+    "Member",
     "Record",
     "Registry",
     "Taken",
@@ -17,6 +19,8 @@ __all__ = [
 
 EVERYONE = "*"
 """The group that every connection belongs to."""
+
+EntryKind = Literal["message", "disconnect", "post", "wake"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class Entry:
     socket was live. A wake is for nobody; it makes an invocation take the lease and do what is due.
     """
 
-    kind: Literal["message", "disconnect", "post", "wake"]
+    kind: EntryKind
     id: str
     """The gateway's message id or request id, for logs and for the count of attempts."""
     body: str = ""
@@ -41,6 +45,7 @@ class Lease:
     """The right to run a connection: held by one invocation, over at *expires_at* whatever has become of it."""
 
     holder: str
+    """Names the invocation, and no other one."""
     expires_at: int
     """Milliseconds since the epoch; later than the holder's own time limit."""
 
@@ -71,6 +76,42 @@ class Record:
     groups: frozenset[str] = frozenset({EVERYONE})
     user: str | None = None
 
+    def expired(self, now: int) -> bool:
+        """Whether readers treat this record as absent."""
+        return self.expires_at * 1000 <= now
+
+    def leased(self, now: int) -> bool:
+        """Whether somebody holds an unexpired lease."""
+        return self.lease is not None and self.lease.expires_at > now
+
+    def held_by(self, holder: str) -> bool:
+        """Whether the last lease is *holder*'s, expired or not."""
+        return self.lease is not None and self.lease.holder == holder
+
+    def after(self, changes: "Changes") -> "Record":
+        """Return this record as a release with *changes* leaves it."""
+        return replace(
+            self,
+            snapshot=changes.snapshot,
+            inbox=(),
+            outbox=changes.outbox,
+            live=changes.live,
+            lease=None,
+            attempts=0,
+            version=self.version + 1,
+            groups=(self.groups | changes.joined) - changes.left,
+            user=changes.user,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One membership in a group, with what is read together with it."""
+
+    connection_id: str
+    user: str | None
+    """The person behind the connection, as it was when the membership was written; None for nobody."""
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -97,6 +138,10 @@ class Changes:
     user: str | None = None
     """The person behind the connection from now on; None for nobody."""
 
+    def __post_init__(self) -> None:
+        if both := self.joined & self.left:
+            raise ValueError(f"a release either joins a group or leaves it, but {sorted(both)} are in both")
+
 
 class Registry(Protocol):
     """Where connections, group memberships and people's connections are kept.
@@ -107,34 +152,46 @@ class Registry(Protocol):
       connection.
     * An entry that `take` accepted (`Taken` or `Busy`) is in the inbox until a `release` by a holder that has seen it,
       or until the record is deleted. Entries keep the order in which the registry accepted them.
-    * Members are read consistently: a membership whose write has returned is seen by every later read.
+    * A write whose answer is lost may be repeated by the store's client. An entry that waits is known again by its id
+      and body, a lease by its holder, so that a repeated write of either changes nothing.
+    * Members are read consistently: a membership whose write has returned is seen by every later read. A membership
+      that is written while its connection is deleted may stay until its own ``expires_at``.
     * Whatever is past its ``expires_at`` is treated as absent, whether or not the store has deleted it yet.
 
     Clocks are the caller's: *now* is milliseconds since the epoch. Every method raises `RegistryError` when the store
-    refuses or can't be reached; `ConfigurationError` when the table doesn't exist or there are no credentials.
+    refuses or can't be reached; `ConfigurationError` when the table doesn't exist or there are no credentials;
+    ``ValueError`` when a group's or user's name is empty or longer than `bounds.NAME_BYTES`.
     """
 
     async def create(self, record: Record) -> None:
-        """Store the record of a new connection with the memberships that its *groups* and *user* name."""
+        """Store the record of a new connection, then the memberships that its *groups* and *user* name.
+
+        Raises:
+            RecordTooLarge: it keeps more than a record can hold.
+        """
         ...
 
     async def take(self, connection_id: str, entry: Entry, lease: Lease, *, now: int) -> Taken | Busy | None:
         """Append *entry* to the inbox, and take the lease if nobody holds an unexpired one.
 
         Taking raises *attempts* and *version* by one. Returns None if there is no such connection.
+
+        Raises:
+            InboxFull: the entry wasn't stored; a disconnect always is.
         """
         ...
 
-    async def release(
-        self, record: Record, changes: Changes, *, seen: int, now: int
-    ) -> tuple[Entry, ...]:
-        """Write *changes*, empty the inbox and give the lease up, if the inbox holds *seen* entries as *record* did.
+    async def release(self, record: Record, changes: Changes, *, seen: int, now: int) -> tuple[Entry, ...]:
+        """Write *changes*, empty the inbox and give the lease up, if the inbox holds *seen* entries.
 
-        If more have come, nothing is written, the lease stays, and the entries beyond *seen* are returned: run them,
-        then release again. Returns an empty tuple when released. Memberships are written before the lease is given up.
+        *record* is what `take` returned; *seen* counts its entries and those that earlier calls returned. If more
+        have come, nothing is released, and the entries beyond *seen* are returned: run them, then release again.
+        Returns an empty tuple when released. Memberships are written before the lease is given up.
 
         Raises:
-            LeaseLost: the lease is no longer *record*'s.
+            LeaseLost: the lease is no longer *record*'s, or the record is gone.
+            RecordTooLarge: the changes keep more than a record can hold; the lease stays.
+            ValueError: *record* has no lease, or *seen* is more than the inbox holds.
         """
         ...
 
@@ -153,19 +210,26 @@ class Registry(Protocol):
         """Append *entry* to the inbox of a connection that isn't live yet, without taking its lease.
 
         Returns False, and writes nothing, if it is live or if there is no such connection.
+
+        Raises:
+            InboxFull: the entry wasn't stored.
         """
         ...
 
-    async def join(self, connection_id: str, group: str, *, expires_at: int) -> None:
-        """Add the connection to the group now; joining twice is harmless."""
+    async def join(self, connection_id: str, group: str, *, user: str | None, expires_at: int) -> bool:
+        """Add the connection to the group now; joining twice is harmless.
+
+        Returns whether there is such a connection; without one, nothing is joined. *expires_at* is in seconds since
+        the epoch, as the record's.
+        """
         ...
 
     async def leave(self, connection_id: str, group: str) -> None:
         """Remove the connection from the group now; leaving a group that it isn't in is harmless."""
         ...
 
-    def members(self, group: str, *, now: int) -> AsyncIterator[str]:
-        """Iterate over the ids of the connections in *group*, page by page, in no particular order."""
+    def members(self, group: str, *, now: int) -> AsyncIterator[Member]:
+        """Iterate over the connections in *group*, page by page, in no particular order."""
         ...
 
     def connections(self, user: str, *, now: int) -> AsyncIterator[str]:
@@ -179,5 +243,3 @@ class Registry(Protocol):
     async def aclose(self) -> None:
         """Let go of network connections and threads; the registry can't be used afterwards."""
         ...
-
-

@@ -1,0 +1,349 @@
+"""The registry in DynamoDB: one table, conditional writes, nothing that needs a transaction."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from gatesocket.aws import LateClient, Refused, Unreachable
+from gatesocket.exceptions import ConfigurationError, LeaseLost, RegistryError
+from gatesocket.registry import writes
+from gatesocket.registry.base import Busy, Changes, Entry, Lease, Member, Record, Taken
+from gatesocket.registry.bounds import Bounds, check_names
+from gatesocket.registry.items import (
+    Item,
+    decode,
+    encode,
+    group_key,
+    group_membership,
+    key_of,
+    number,
+    record_key,
+    user_key,
+    user_membership,
+)
+from gatesocket.registry.writes import Write
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.literals import ReturnValueType
+    from mypy_boto3_dynamodb.type_defs import (
+        DeleteItemInputTypeDef,
+        QueryInputTypeDef,
+        QueryOutputTypeDef,
+        UpdateItemInputTypeDef,
+        WriteRequestUnionTypeDef,
+    )
+
+__all__ = ["DynamoDBRegistry"]
+
+ATTEMPTS: Final = 8
+"""How often something is tried that others got in the way of. Each time, one of them got on with its own work."""
+
+BATCH: Final = 25
+"""Writes in one BatchWriteItem at the most.
+
+https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
+"""
+
+FIRST_PAUSE: Final = 0.05
+"""Seconds that the first wait for a put-off write takes at the most; each later one may take twice as long."""
+
+LONGEST_PAUSE: Final = 1.0
+"""Seconds that any of these waits takes at the most."""
+
+T = TypeVar("T")
+
+
+class DynamoDBRegistry:
+    """Keeps connections in the DynamoDB table of ``template.yaml``.
+
+    An uncontended `take` is one UpdateItem, and so is `release`; neither reads. A `take` beside a running holder is
+    two. Memberships that a release writes come on top, 25 to a call.
+
+    A `delete` removes the record first, in the one write that decides whether it may, and the memberships then. If the
+    process dies between the two, the memberships expire with the time to live that they have of their own.
+
+    Args:
+        table: the table's name.
+        client: a boto3 ``dynamodb`` client; its maker closes it. None makes one on first use.
+        region: the table's region; None leaves it to ``AWS_REGION`` and boto3's configuration.
+        endpoint_url: another DynamoDB than AWS's; None leaves it to boto3.
+        shards: over how many partitions each group is spread. One partition takes 1000 joins a second and gives 3000
+            units of reading; the number can't be changed while there are connections.
+        bounds: how much an inbox holds.
+        sleep: waits before writes that DynamoDB has put off are tried again.
+    """
+
+    def __init__(
+        self,
+        table: str,
+        *,
+        client: "DynamoDBClient | None" = None,
+        region: str | None = None,
+        endpoint_url: str | None = None,
+        shards: int = 1,
+        bounds: Bounds | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        if shards < 1:
+            raise ValueError(f"a group has at least 1 shard, but shards={shards}")
+        self._table = table
+        self._client: LateClient[DynamoDBClient] = LateClient(
+            "dynamodb", client=client, region=region, endpoint_url=endpoint_url
+        )
+        self._shards = shards
+        self._bounds = bounds or Bounds()
+        self._sleep = sleep
+
+    async def create(self, record: Record) -> None:
+        """See `Registry.create`."""
+        check_names(record.groups, record.user)
+        self._bounds.check_kept(record)
+        item = encode(record)
+        await self._call(lambda client: client.put_item(TableName=self._table, Item=item))
+        # Only now: a broadcast that finds a member without a record would take the connection for one that is gone.
+        await self._write(put=self._memberships(record, record.groups, record.user))
+
+    async def take(self, connection_id: str, entry: Entry, lease: Lease, *, now: int) -> Taken | Busy | None:
+        """See `Registry.take`."""
+        take = writes.take(entry, lease, now=now, bounds=self._bounds)
+        append = writes.append(entry, now=now, bounds=self._bounds)
+        for _ in range(ATTEMPTS):
+            item = await self._update(connection_id, take, returning="ALL_NEW")
+            if item is not None:
+                return Taken(decode(item))
+            if await self._update(connection_id, append) is not None:
+                return Busy()
+            record = await self.get(connection_id, now=now)
+            if record is None:
+                return None
+            if record.leased(now) and entry in record.inbox:
+                # This very call wrote it, and the answer was lost.
+                return Taken(record) if record.held_by(lease.holder) else Busy()
+            self._bounds.check_room(record, entry)
+        raise _contended("taken", connection_id)
+
+    async def release(self, record: Record, changes: Changes, *, seen: int, now: int) -> tuple[Entry, ...]:
+        """See `Registry.release`."""
+        connection_id, lease = record.connection_id, record.lease
+        if lease is None:
+            raise ValueError(f"connection {connection_id!r} was not taken, so that it can't be released")
+        check_names(changes.joined, changes.user)
+        after = record.after(changes)
+        self._bounds.check_kept(after)
+        old_user, new_user = (None, None) if record.user == after.user else (record.user, after.user)
+        await self._write(
+            put=self._memberships(after, changes.joined, new_user),
+            delete=self._memberships(record, changes.left, old_user),
+        )
+        if await self._update(connection_id, writes.release(record, lease, changes, seen=seen, now=now)) is not None:
+            return ()
+        stored = await self.get(connection_id, now=now)
+        if stored is not None and stored.held_by(lease.holder):
+            if more := stored.inbox[seen:]:
+                return more
+            raise ValueError(f"the inbox holds {len(stored.inbox)} entries, so that {seen} can't have been seen")
+        if stored is not None and stored.lease is None and stored.version == after.version:
+            # This very call wrote it, and the answer was lost: anybody else's release follows on anybody else's take.
+            return ()
+        raise LeaseLost(connection_id)
+
+    async def delete(self, connection_id: str, *, holder: str | None = None) -> bool:
+        """See `Registry.delete`."""
+        item = await self._delete(connection_id, holder)
+        if item is None:
+            return False
+        record = decode(item)
+        await self._write(delete=self._memberships(record, record.groups, record.user))
+        return True
+
+    async def get(self, connection_id: str, *, now: int) -> Record | None:
+        """See `Registry.get`."""
+        item = await self._get(connection_id)
+        record = decode(item) if item is not None else None
+        return None if record is None or record.expired(now) else record
+
+    async def hold_back(self, connection_id: str, entry: Entry, *, now: int) -> bool:
+        """See `Registry.hold_back`."""
+        write = writes.hold_back(entry, now=now, bounds=self._bounds)
+        for _ in range(ATTEMPTS):
+            if await self._update(connection_id, write) is not None:
+                return True
+            record = await self.get(connection_id, now=now)
+            if record is None or record.live:
+                return False
+            if entry in record.inbox:
+                # This very call wrote it, and the answer was lost.
+                return True
+            self._bounds.check_room(record, entry)
+        raise _contended("reached", connection_id)
+
+    async def join(self, connection_id: str, group: str, *, user: str | None, expires_at: int) -> bool:
+        """See `Registry.join`."""
+        check_names({group}, user)
+        # The record first: it names at least the groups that have a membership, so that `delete` finds them all.
+        if await self._update(connection_id, writes.join(group)) is None:
+            return False
+        await self._write(put=[group_membership(connection_id, group, user, expires_at, shards=self._shards)])
+        return True
+
+    async def leave(self, connection_id: str, group: str) -> None:
+        """See `Registry.leave`."""
+        check_names({group}, None)
+        await self._write(delete=[group_membership(connection_id, group, None, 0, shards=self._shards)])
+        await self._update(connection_id, writes.leave(group))
+
+    async def members(self, group: str, *, now: int) -> AsyncIterator[Member]:
+        """See `Registry.members`."""
+        check_names({group}, None)
+        for shard in range(self._shards):
+            async for page in self._query(group_key(group, shard), now):
+                for item in page["Items"]:
+                    yield Member(item["sk"]["S"], item["user"]["S"] if "user" in item else None)
+
+    async def connections(self, user: str, *, now: int) -> AsyncIterator[str]:
+        """See `Registry.connections`."""
+        check_names((), user)
+        async for page in self._query(user_key(user), now):
+            for item in page["Items"]:
+                yield item["sk"]["S"]
+
+    async def count(self, group: str, *, now: int) -> int:
+        """See `Registry.count`."""
+        check_names({group}, None)
+        total = 0
+        for shard in range(self._shards):
+            async for page in self._query(group_key(group, shard), now, counting=True):
+                total += page["Count"]
+        return total
+
+    async def aclose(self) -> None:
+        """See `Registry.aclose`."""
+        await self._client.aclose()
+
+    def _memberships(self, record: Record, groups: Iterable[str], user: str | None) -> list[Item]:
+        """Return the memberships of *record*'s connection in *groups*, and the one that makes it *user*'s."""
+        connection_id, expires_at = record.connection_id, record.expires_at
+        items = [
+            group_membership(connection_id, group, record.user, expires_at, shards=self._shards)
+            for group in sorted(groups)
+        ]
+        if user is not None:
+            items.append(user_membership(connection_id, user, expires_at))
+        return items
+
+    async def _get(self, connection_id: str) -> Item | None:
+        answer = await self._call(
+            lambda client: client.get_item(TableName=self._table, Key=record_key(connection_id), ConsistentRead=True)
+        )
+        return answer.get("Item")
+
+    async def _update(self, connection_id: str, write: Write, *, returning: "ReturnValueType" = "NONE") -> Item | None:
+        """Do *write*; return what DynamoDB returns of the item, None if the condition doesn't hold."""
+        request: UpdateItemInputTypeDef = {
+            "TableName": self._table,
+            "Key": record_key(connection_id),
+            "UpdateExpression": write.update,
+            "ConditionExpression": write.condition,
+            "ExpressionAttributeNames": write.names,
+            "ReturnValues": returning,
+        }
+        if write.values:
+            request["ExpressionAttributeValues"] = write.values
+        answer = await self._conditional(lambda client: client.update_item(**request))
+        return None if answer is None else answer.get("Attributes", {})
+
+    async def _delete(self, connection_id: str, holder: str | None) -> Item | None:
+        """Delete a record, with *holder* only if that holder has the lease; return what it was, None without one."""
+        request: DeleteItemInputTypeDef = {
+            "TableName": self._table,
+            "Key": record_key(connection_id),
+            "ReturnValues": "ALL_OLD",
+        }
+        if holder is not None:
+            write = writes.delete(holder)
+            request["ConditionExpression"] = write.condition
+            request["ExpressionAttributeNames"] = write.names
+            request["ExpressionAttributeValues"] = write.values
+        answer = await self._conditional(lambda client: client.delete_item(**request))
+        if answer is not None:
+            return answer.get("Attributes")
+        if await self._get(connection_id) is not None:
+            raise LeaseLost(connection_id)
+        return None
+
+    async def _query(self, partition: str, now: int, *, counting: bool = False) -> AsyncIterator["QueryOutputTypeDef"]:
+        """Query the unexpired memberships of one partition, page by page."""
+        request: QueryInputTypeDef = {
+            "TableName": self._table,
+            "ConsistentRead": True,
+            "KeyConditionExpression": "#pk = :pk",
+            "FilterExpression": "#expires_at > :now_seconds",
+            "ExpressionAttributeNames": {"#pk": "pk", "#expires_at": "expires_at"},
+            "ExpressionAttributeValues": {":pk": {"S": partition}, ":now_seconds": number(now // 1000)},
+        }
+        if counting:
+            request["Select"] = "COUNT"
+        while True:
+            page = await self._call(lambda client: client.query(**request))
+            yield page
+            if "LastEvaluatedKey" not in page:
+                return
+            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    async def _write(self, *, put: Iterable[Item] = (), delete: Iterable[Item] = ()) -> None:
+        """Write memberships, each one by itself: together they aren't atomic, and DynamoDB may put some off."""
+        requests: list[WriteRequestUnionTypeDef] = [{"PutRequest": {"Item": item}} for item in put]
+        requests += [{"DeleteRequest": {"Key": key_of(item)}} for item in delete]
+        for first in range(0, len(requests), BATCH):
+            await self._write_batch(requests[first : first + BATCH])
+
+    async def _write_batch(self, requests: "Sequence[WriteRequestUnionTypeDef]") -> None:
+        for attempt in range(ATTEMPTS):
+            batch = {self._table: requests}
+            answer = await self._call(lambda client: client.batch_write_item(RequestItems=batch))  # noqa: B023  # awaited
+            requests = answer["UnprocessedItems"].get(self._table, [])
+            if not requests:
+                return
+            # "Full jitter": https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+            longest = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE)
+            await self._sleep(random.uniform(0, longest))  # noqa: S311  # spreads load, hides nothing
+        raise RegistryError(
+            f"DynamoDB put off {len(requests)} writes to table {self._table!r} {ATTEMPTS} times: it is throttled. "
+            "Raise the table's limits, or spread groups over more shards"
+        )
+
+    async def _conditional(self, operation: "Callable[[DynamoDBClient], T]") -> T | None:
+        """Call DynamoDB; return None if a condition doesn't hold."""
+        try:
+            return await self._call(operation)
+        except _ConditionFailed:
+            return None
+
+    async def _call(self, operation: "Callable[[DynamoDBClient], T]") -> T:
+        """Call DynamoDB, and say its errors in our words."""
+        try:
+            return await self._client.call(operation)
+        except Refused as error:
+            if error.code == "ConditionalCheckFailedException":
+                raise _ConditionFailed from error
+            if error.code == "ResourceNotFoundException":
+                raise ConfigurationError(
+                    f"DynamoDB has no table {self._table!r} in this account and region: deploy template.yaml, which "
+                    "makes it, and set GATESOCKET_TABLE to its name"
+                ) from error
+            raise RegistryError(f"DynamoDB refused a call on table {self._table!r}: {error}") from error
+        except Unreachable as error:
+            raise RegistryError(f"DynamoDB can't be reached for table {self._table!r}: {error}") from error
+
+
+class _ConditionFailed(Exception):
+    """A write's condition doesn't hold; never leaves this module."""
+
+
+def _contended(done: str, connection_id: str) -> RegistryError:
+    return RegistryError(
+        f"connection {connection_id!r} could not be {done}: its record was changed between two calls, {ATTEMPTS} times "
+        "in a row. Try again"
+    )

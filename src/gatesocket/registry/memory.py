@@ -1,0 +1,174 @@
+"""The registry of one process: what DynamoDB does, in dictionaries."""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from gatesocket.exceptions import LeaseLost
+from gatesocket.registry.base import Busy, Changes, Entry, Lease, Member, Record, Taken
+from gatesocket.registry.bounds import Bounds, check_names
+
+__all__ = ["MemoryRegistry"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Membership:
+    user: str | None
+    expires_at: int
+
+
+class MemoryRegistry:
+    """Keeps connections in this process, for the local life and for tests.
+
+    It awaits nothing, so that each call is atomic among the tasks of one event loop; it isn't for several threads.
+    What has expired is treated as absent and kept until it is deleted, as in a table whose TTL is late.
+
+    Args:
+        bounds: how much an inbox holds; the same as DynamoDB's, so that what is refused there is refused here.
+    """
+
+    def __init__(self, *, bounds: Bounds | None = None) -> None:
+        self._bounds = bounds or Bounds()
+        self._records: dict[str, Record] = {}
+        # What each group and each user has: its memberships, by connection id.
+        self._groups: defaultdict[str, dict[str, _Membership]] = defaultdict(dict)
+        self._users: defaultdict[str, dict[str, _Membership]] = defaultdict(dict)
+
+    async def create(self, record: Record) -> None:
+        """See `Registry.create`."""
+        check_names(record.groups, record.user)
+        self._bounds.check_kept(record)
+        self._records[record.connection_id] = record
+        self._add(record, record.groups, record.user)
+
+    async def take(self, connection_id: str, entry: Entry, lease: Lease, *, now: int) -> Taken | Busy | None:
+        """See `Registry.take`."""
+        record = self._current(connection_id, now)
+        if record is None:
+            return None
+        if record.leased(now):
+            if entry in record.inbox:
+                return Taken(record) if record.held_by(lease.holder) else Busy()
+            self._append(record, entry)
+            return Busy()
+        taken = replace(
+            self._append(record, entry), lease=lease, attempts=record.attempts + 1, version=record.version + 1
+        )
+        self._records[connection_id] = taken
+        return Taken(taken)
+
+    async def release(self, record: Record, changes: Changes, *, seen: int, now: int) -> tuple[Entry, ...]:
+        """See `Registry.release`."""
+        if record.lease is None:
+            raise ValueError(f"connection {record.connection_id!r} was not taken, so that it can't be released")
+        check_names(changes.joined, changes.user)
+        self._bounds.check_kept(record.after(changes))
+        stored = self._current(record.connection_id, now)
+        if stored is None or not stored.held_by(record.lease.holder):
+            raise LeaseLost(record.connection_id)
+        if seen > len(stored.inbox):
+            raise ValueError(f"the inbox holds {len(stored.inbox)} entries, so that {seen} can't have been seen")
+        if more := stored.inbox[seen:]:
+            return more
+        after = stored.after(changes)
+        self._remove(stored.connection_id, changes.left, stored.user)
+        self._add(after, changes.joined, after.user)
+        self._records[stored.connection_id] = after
+        return ()
+
+    async def delete(self, connection_id: str, *, holder: str | None = None) -> bool:
+        """See `Registry.delete`."""
+        record = self._records.get(connection_id)
+        if record is None:
+            return False
+        if holder is not None and not record.held_by(holder):
+            raise LeaseLost(connection_id)
+        self.forget(connection_id)
+        return True
+
+    def forget(self, connection_id: str) -> None:
+        """Delete a connection at once, for who can't await; do nothing if there is none."""
+        record = self._records.pop(connection_id, None)
+        if record is not None:
+            self._remove(connection_id, record.groups, record.user)
+
+    async def get(self, connection_id: str, *, now: int) -> Record | None:
+        """See `Registry.get`."""
+        return self._current(connection_id, now)
+
+    async def hold_back(self, connection_id: str, entry: Entry, *, now: int) -> bool:
+        """See `Registry.hold_back`."""
+        record = self._current(connection_id, now)
+        if record is None or record.live:
+            return False
+        if entry not in record.inbox:
+            self._append(record, entry)
+        return True
+
+    async def join(self, connection_id: str, group: str, *, user: str | None, expires_at: int) -> bool:
+        """See `Registry.join`."""
+        check_names({group}, user)
+        record = self._records.get(connection_id)
+        if record is None:
+            return False
+        self._records[connection_id] = replace(record, groups=record.groups | {group})
+        self._groups[group][connection_id] = _Membership(user, expires_at)
+        return True
+
+    async def leave(self, connection_id: str, group: str) -> None:
+        """See `Registry.leave`."""
+        check_names({group}, None)
+        self._remove(connection_id, [group], None)
+        if record := self._records.get(connection_id):
+            self._records[connection_id] = replace(record, groups=record.groups - {group})
+
+    async def members(self, group: str, *, now: int) -> AsyncIterator[Member]:
+        """See `Registry.members`."""
+        check_names({group}, None)
+        for connection_id, membership in _unexpired(self._groups.get(group, {}), now):
+            yield Member(connection_id, membership.user)
+
+    async def connections(self, user: str, *, now: int) -> AsyncIterator[str]:
+        """See `Registry.connections`."""
+        check_names((), user)
+        for connection_id, _ in _unexpired(self._users.get(user, {}), now):
+            yield connection_id
+
+    async def count(self, group: str, *, now: int) -> int:
+        """See `Registry.count`."""
+        check_names({group}, None)
+        return len(_unexpired(self._groups.get(group, {}), now))
+
+    async def aclose(self) -> None:
+        """Do nothing: there is nothing to let go of."""
+
+    def _current(self, connection_id: str, now: int) -> Record | None:
+        record = self._records.get(connection_id)
+        return None if record is None or record.expired(now) else record
+
+    def _append(self, record: Record, entry: Entry) -> Record:
+        self._bounds.check_room(record, entry)
+        longer = replace(record, inbox=(*record.inbox, entry))
+        self._records[record.connection_id] = longer
+        return longer
+
+    def _add(self, record: Record, groups: Iterable[str], user: str | None) -> None:
+        membership = _Membership(record.user, record.expires_at)
+        for group in groups:
+            self._groups[group][record.connection_id] = membership
+        if user is not None:
+            self._users[user][record.connection_id] = membership
+
+    def _remove(self, connection_id: str, groups: Iterable[str], user: str | None) -> None:
+        leaving = [(self._groups, group) for group in groups]
+        if user is not None:
+            leaving.append((self._users, user))
+        for index, name in leaving:
+            index[name].pop(connection_id, None)
+            if not index[name]:
+                del index[name]
+
+
+def _unexpired(memberships: Mapping[str, _Membership], now: int) -> list[tuple[str, _Membership]]:
+    # A list, because who iterates over members may prune one of them.
+    return [(id_, membership) for id_, membership in memberships.items() if membership.expires_at * 1000 > now]
