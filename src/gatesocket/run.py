@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -40,6 +40,7 @@ class Run:
         expires_at: int,
         close_message: bool,
         record: Record | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.connection_id = session.connection_id
         self.session = session
@@ -49,6 +50,7 @@ class Run:
         self._gateway = gateway
         self._expires_at = expires_at
         self._close_message = close_message
+        self._sleep = sleep
         self._messages: deque[dict[str, Any]] = deque()
         # Three views of one thing: what the route has asked for, what the membership items say, what the record says.
         self._recorded = record.groups if record else frozenset()
@@ -160,7 +162,7 @@ class Run:
                 if self.live or pause is None:
                     self.session = replace(self.session, state=State.GONE, code=1006)
                     return
-                await asyncio.sleep(pause)
+                await self._sleep(pause)
             else:
                 self.live = True
                 return
