@@ -133,7 +133,7 @@ function choose(whom) {
   recipient = whom;
   $("recipient").hidden = whom === null;
   $("recipient-name").textContent = whom?.name ?? "";
-  $("text").placeholder = whom ? `Write to ${whom.name} only` : "Write to everybody in the room";
+  $("text").placeholder = whom ? `Write to ${whom.name} only` : "Write to everybody";
   for (const button of $("people").querySelectorAll("button")) {
     button.setAttribute("aria-pressed", String(button.value === whom?.name));
   }
@@ -236,6 +236,8 @@ function notice(text, kind = "") {
 
 function append(entry) {
   const log = $("log");
+  const repeats = entry.classList.contains("notice") && log.lastElementChild?.isEqualNode(entry);
+  if (repeats) return;
   const following = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
   log.append(entry);
   while (log.childElementCount > LOG_LENGTH) log.firstElementChild.remove();
