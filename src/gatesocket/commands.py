@@ -1,0 +1,184 @@
+"""The commands of ``gatesocket``; what takes time to import is imported by the command that needs it."""
+
+import importlib
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gatesocket.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from gatesocket.emulator.dev import Options
+
+__all__ = ["application", "load_app"]
+
+application = typer.Typer(
+    help="FastAPI WebSocket routes on API Gateway WebSocket APIs and AWS Lambda.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_Template = Annotated[Path, typer.Option(help="The SAM template to run.")]
+_Host = Annotated[str, typer.Option(help="The address to listen on.")]
+_Port = Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.", min=0, max=65535)]
+_Region = Annotated[str, typer.Option(help="The AWS region to pretend to be in.")]
+_Reload = Annotated[bool, typer.Option("--reload/--no-reload", help="Start anew when code or template change.")]
+_Runtimes = Annotated[
+    int | None,
+    typer.Option(min=1, help="Run each function in up to this many processes, as Lambda does. [default: in this one]"),
+]
+_Parameters = Annotated[
+    list[str] | None, typer.Option("--parameter", metavar="NAME=VALUE", help="A value for a template parameter.")
+]
+_App = Annotated[
+    str | None,
+    typer.Option(metavar="MODULE:APP", help="The ASGI app. [default: the template's Metadata: Gatesocket: App]"),
+]
+_AppDir = Annotated[
+    Path | None, typer.Option(help="The directory to import the app from. [default: the functions' code]")
+]
+
+
+class Mode(StrEnum):
+    """Which of an app's lives to run."""
+
+    GATEWAY = "gateway"
+    """The cloud's: an emulated API Gateway and Lambda functions."""
+    UVICORN = "uvicorn"
+    """The plain one: the app under uvicorn, in one process."""
+
+
+@application.command()
+def dev(
+    *,
+    template: _Template = Path("template.yaml"),
+    host: _Host = "127.0.0.1",
+    port: _Port = 8000,
+    mode: Annotated[Mode, typer.Option(help="Which life of the app to run.")] = Mode.GATEWAY,
+    runtimes: _Runtimes = None,
+    reload: _Reload = True,
+    region: _Region = "us-east-1",
+    parameter: _Parameters = None,
+    app: _App = None,
+    app_dir: _AppDir = None,
+) -> None:
+    """Run the app and all that its template asks for on this machine, and print the address."""
+    from gatesocket.emulator.dev import Options  # noqa: PLC0415
+
+    options = Options(template, _parameters(parameter), region, runtimes, with_edge=True)
+    if mode is Mode.UVICORN:
+        _run_app(options, app, app_dir, host, port, reload=reload)
+    else:
+        _run_stack(options, host, port, reload=reload)
+
+
+@application.command()
+def emulate(
+    template: Annotated[Path, typer.Argument(help="The SAM template to run.")],
+    *,
+    host: _Host = "127.0.0.1",
+    port: _Port = 8000,
+    runtimes: _Runtimes = None,
+    reload: _Reload = True,
+    region: _Region = "us-east-1",
+    parameter: _Parameters = None,
+) -> None:
+    """Run the WebSocket API of any SAM template with Python functions, as API Gateway would."""
+    from gatesocket.emulator.dev import Options  # noqa: PLC0415
+
+    options = Options(template, _parameters(parameter), region, runtimes, with_edge=False)
+    _run_stack(options, host, port, reload=reload)
+
+
+@application.command()
+def check(
+    app: Annotated[str, typer.Argument(metavar="MODULE:APP", help="The ASGI app.")],
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    app_dir: Annotated[Path, typer.Option(help="The directory to import the app from.")] = Path(),
+) -> None:
+    """Say what of an app's WebSocket routes would not survive hibernation; exit with 1 if anything."""
+    from gatesocket.hibernation import check as check_app  # noqa: PLC0415
+
+    report = check_app(load_app(app, app_dir))
+    typer.echo(report.to_json() if json else str(report))
+    if report.findings:
+        raise typer.Exit(1)
+
+
+def load_app(spec: str, directory: Path) -> Callable[..., Any]:
+    """Import the ASGI app named *spec*, ``module:attribute``, from *directory*.
+
+    Raises:
+        ConfigurationError: *spec* has another form, the import fails, or there is no such callable.
+    """
+    module_name, _, attribute = spec.partition(":")
+    if not module_name or not attribute:
+        raise ConfigurationError(f"an app is named module:attribute, as in chat.app:app; got {spec!r}")
+    if not directory.is_dir():
+        raise ConfigurationError(f"there is no directory {directory}; correct --app-dir")
+    sys.path.insert(0, str(directory.resolve()))
+    try:
+        found: Any = importlib.import_module(module_name)
+    except Exception as error:
+        raise ConfigurationError(
+            f"{module_name} can't be imported from {directory.resolve()}: {type(error).__name__}: {error}. "
+            "If it is elsewhere, say where: --app-dir"
+        ) from error
+    for name in attribute.split("."):
+        found = getattr(found, name, None)
+    if not callable(found):
+        raise ConfigurationError(f"{spec}: the module {module_name} has no callable {attribute!r}")
+    return found  # type: ignore[no-any-return]
+
+
+def _parameters(given: list[str] | None) -> dict[str, str]:
+    pairs = {}
+    for text in given or []:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigurationError(f"a parameter is given as NAME=VALUE; got {text!r}")
+        pairs[name] = value
+    return pairs
+
+
+def _run_stack(options: "Options", host: str, port: int, *, reload: bool) -> None:
+    from gatesocket.emulator.dev import bind, run, supervise  # noqa: PLC0415
+
+    with bind(host, port) as listening:
+        if reload:
+            supervise(options, listening)
+        else:
+            run(options, [listening])
+
+
+def _run_app(options: "Options", app: str | None, app_dir: Path | None, host: str, port: int, *, reload: bool) -> None:
+    """Run an app under uvicorn; what isn't said of it is taken from the template."""
+    import uvicorn  # noqa: PLC0415
+    from uvicorn.supervisors import ChangeReload  # noqa: PLC0415
+
+    from gatesocket.emulator.dev import bind  # noqa: PLC0415
+
+    if app is None or app_dir is None:
+        from gatesocket.emulator.template import load  # noqa: PLC0415
+
+        template = load(options.template, region=options.region, parameters=options.parameters)
+        app, app_dir = app or template.app, app_dir or next(iter(template.code.values()), Path())
+    if app is None:
+        raise ConfigurationError(
+            f"{options.template} doesn't say which app to run: add Metadata: Gatesocket: App: module:app, or give --app"
+        )
+    load_app(app, app_dir)
+    config = uvicorn.Config(app, ws="websockets-sansio", reload=reload, reload_dirs=[str(app_dir)])
+    with bind(host, port) as listening:
+        typer.echo(f"\n  {app} runs under uvicorn at http://{host}:{listening.getsockname()[1]}/. Ctrl+C ends it.\n")
+        server = uvicorn.Server(config)
+        if reload:
+            ChangeReload(config, target=server.run, sockets=[listening]).run()
+        else:
+            server.run(sockets=[listening])

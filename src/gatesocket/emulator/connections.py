@@ -1,0 +1,176 @@
+"""The clients' sockets: the shell around the gateway model that reads, writes and keeps time.
+
+One task per client reads from its socket, one writes to it, in the order of the model's effects. Invocations run beside
+them, none waits for another, and a slow one holds nothing up.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from urllib.parse import parse_qsl
+
+from starlette.types import Message, Receive, Scope, Send
+
+from gatesocket.emulator.gateway import (
+    Accept,
+    Answer,
+    Close,
+    Effect,
+    Gateway,
+    Handshake,
+    Invoke,
+    ManagementResponse,
+    Refuse,
+    SendText,
+)
+from gatesocket.emulator.websocket import LARGEST_FRAME
+
+__all__ = ["Connections", "milliseconds"]
+
+Invoker = Callable[[Invoke], Awaitable[Answer]]
+"""Runs the function that an effect names, and returns what it answered. Never raises."""
+
+_DISCONNECT_CODE_MISSING = 1006
+
+
+def milliseconds() -> int:
+    """Return the time as API Gateway counts it: milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+class Connections:
+    """Every client of one WebSocket API.
+
+    Args:
+        gateway: the model; nothing else may feed it.
+        invoke: runs a function.
+        clock: milliseconds since the epoch.
+    """
+
+    def __init__(self, gateway: Gateway, invoke: Invoker, *, clock: Callable[[], int] = milliseconds) -> None:
+        self._gateway = gateway
+        self._invoke = invoke
+        self._clock = clock
+        self._outboxes: dict[str, asyncio.Queue[Effect | None]] = {}
+        self._invocations: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def serve(self, scope: Scope, query: str, receive: Receive, send: Send) -> None:
+        """Hold one client's socket from its handshake to its end; *query* is that of the stage's URL."""
+        await receive()  # websocket.connect
+        connection_id, effects = self._gateway.handshake(_handshake(scope, query), now=self._clock())
+        outbox = self._outboxes[connection_id] = asyncio.Queue[Effect | None]()
+        self._perform(effects)
+        accepted = asyncio.Event()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                reader = tasks.create_task(self._read(connection_id, receive, accepted))
+                await self._write(outbox, send, accepted)
+                reader.cancel()
+        finally:
+            del self._outboxes[connection_id]
+
+    def manage(self, method: str, connection_id: str, body: bytes) -> ManagementResponse:
+        """Serve one request to the Management API."""
+        response, effects = self._gateway.manage(method, connection_id, body, now=self._clock())
+        self._perform(effects)
+        return response
+
+    async def aclose(self, *, grace: float) -> None:
+        """Wait *grace* seconds for what still runs, ``$disconnect`` above all, then abandon it."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._invocations:
+            await asyncio.wait(self._invocations, timeout=grace)
+        for invocation in self._invocations:
+            invocation.cancel()
+
+    async def _read(self, connection_id: str, receive: Receive, accepted: asyncio.Event) -> None:
+        while True:
+            message = await receive()
+            now = self._clock()
+            if message["type"] == "websocket.disconnect":
+                code = message.get("code", _DISCONNECT_CODE_MISSING)
+                dropped = code == _DISCONNECT_CODE_MISSING
+                reason = message.get("reason") or ""
+                self._perform(self._gateway.left(connection_id, None if dropped else code, reason, now=now))
+                self._outboxes[connection_id].put_nowait(None)
+                return
+            # A client that doesn't wait for the handshake's answer is made to.
+            await accepted.wait()
+            data = message.get("text")
+            effects = self._gateway.frame(
+                connection_id,
+                message["bytes"] if data is None else data,
+                now=self._clock(),
+                largest_frame=message.get(LARGEST_FRAME),
+            )
+            self._perform(effects)
+
+    async def _write(self, outbox: asyncio.Queue[Effect | None], send: Send, accepted: asyncio.Event) -> None:
+        while (effect := await outbox.get()) is not None:
+            try:
+                for message in _messages(effect):
+                    await send(message)
+            except OSError:
+                # The client is gone, as the reader is told too; the model hears of it from there.
+                continue
+            if isinstance(effect, Accept):
+                accepted.set()
+            if isinstance(effect, Refuse | Close):
+                return
+
+    def _perform(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Invoke):
+                invocation = asyncio.create_task(self._run(effect))
+                self._invocations.add(invocation)
+                invocation.add_done_callback(self._invocations.discard)
+            elif (outbox := self._outboxes.get(effect.connection_id)) is not None:
+                outbox.put_nowait(effect)
+        self._set_timer()
+
+    async def _run(self, invocation: Invoke) -> None:
+        answer = await self._invoke(invocation)
+        self._perform(self._gateway.answered(invocation.invocation_id, answer, now=self._clock()))
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self._gateway.next_deadline()
+        if deadline is not None:
+            delay = max(0, deadline - self._clock()) / 1000
+            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._perform(self._gateway.tick(now=self._clock()))
+
+
+def _handshake(scope: Scope, query: str) -> Handshake:
+    client = scope.get("client")
+    return Handshake(
+        headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]),
+        query=tuple(parse_qsl(query, keep_blank_values=True)),
+        source_ip=client[0] if client else "127.0.0.1",
+    )
+
+
+def _messages(effect: Effect) -> list[Message]:
+    """Say in ASGI what an effect does to a client's socket."""
+    match effect:
+        case Accept(subprotocol=subprotocol):
+            return [{"type": "websocket.accept", "subprotocol": subprotocol}]
+        case Refuse(status=status, body=body):
+            headers = [(b"content-type", b"text/plain; charset=utf-8")]
+            return [
+                {"type": "websocket.http.response.start", "status": status, "headers": headers},
+                {"type": "websocket.http.response.body", "body": body.encode()},
+            ]
+        case SendText(text=text):
+            return [{"type": "websocket.send", "text": text}]
+        case Close(code=code, reason=reason):
+            return [{"type": "websocket.close", "code": code, "reason": reason}]
+        case Invoke():
+            raise AssertionError("an invocation isn't written to a socket")

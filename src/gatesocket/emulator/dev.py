@@ -1,0 +1,154 @@
+"""Runs a stack for a developer: says where it is, and starts it anew when the code changes."""
+
+import asyncio
+import functools
+import logging
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from uvicorn.supervisors.statreload import StatReload
+
+from gatesocket.emulator.edge import PATH_PARAMETER
+from gatesocket.emulator.server import Server, serve
+from gatesocket.emulator.stack import Stack
+from gatesocket.emulator.template import load
+from gatesocket.exceptions import ConfigurationError
+
+__all__ = ["Options", "bind", "run", "supervise"]
+
+FAILED: Final = 2
+"""Exit status of a stack that can't be started as it is configured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a developer can choose."""
+
+    template: Path
+    parameters: Mapping[str, str]
+    region: str
+    runtimes: int | None
+    """Processes for each function; None runs functions in this process."""
+    with_edge: bool
+    """Whether a WebSocket can be opened on any path, as through the deployed edge."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Listen on *host* and *port*; port 0 takes a free one.
+
+    Raises:
+        ConfigurationError: that isn't possible; usually the port is in use.
+    """
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listening.close()
+        raise ConfigurationError(
+            f"can't listen on port {port} of {host}: {error}. End what uses it, or choose another port: --port"
+        ) from error
+    listening.set_inheritable(True)
+    return listening
+
+
+def run(options: Options, sockets: list[socket.socket] | None = None) -> None:
+    """Run the stack in this process on the one socket of *sockets*, until the process is told to end.
+
+    A stack that can't be started ends the process with the reason, in one line, and status 2.
+    """
+    assert sockets  # noqa: S101 (optional only in the signature that uvicorn's reloader calls)
+    configure_logging()
+    try:
+        asyncio.run(_run(options, sockets[0]))
+    except ConfigurationError as error:
+        fail(error)
+
+
+def supervise(options: Options, listening: socket.socket) -> None:
+    """Run the stack in a child process, and start it anew whenever its code or its template changes.
+
+    The socket is kept in between, so that a browser which comes back meanwhile waits instead of failing.
+    """
+    code = set(load(options.template, region=options.region, parameters=options.parameters).code.values())
+    config = uvicorn.Config("", reload=True, reload_dirs=[str(directory) for directory in code], log_config=None)
+    reloader = _Reloader(config, functools.partial(run, options), [listening], options.template)
+    reloader.run()
+    if reloader.failed:
+        sys.exit(FAILED)
+
+
+def configure_logging() -> None:
+    """Log what the stack does, and of everything else what is wrong."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s  %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("gatesocket").setLevel(logging.INFO)
+    # It logs what it also raises, and warns of its own metrics.
+    logging.getLogger("samtranslator").setLevel(logging.CRITICAL)
+
+
+def fail(error: ConfigurationError) -> None:
+    """End this process for a reason that is the user's to remedy."""
+    sys.stderr.write(f"gatesocket: {error}\n")
+    sys.exit(FAILED)
+
+
+async def _run(options: Options, listening: socket.socket) -> None:
+    template = load(options.template, region=options.region, parameters=options.parameters)
+    host, port = listening.getsockname()[:2]
+    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    stack = Stack(template, region=options.region, gateway_address=address, runtimes=options.runtimes)
+    async with stack:
+        sys.stdout.write(_banner(options, stack, address))
+        sys.stdout.flush()
+        await serve(Server(stack, with_edge=options.with_edge), listening)
+
+
+def _banner(options: Options, stack: Stack, address: str) -> str:
+    stage = stack.api.stage
+    websocket = f"{address.replace('http', 'ws', 1)}/{stage}"
+    lines = [("page", f"{address}/")] if stack.resources.http_routes else []
+    if options.with_edge:
+        lines.append(("WebSocket", f"{address.replace('http', 'ws', 1)}/<path of the route>"))
+        lines.append(("as on AWS", f"{websocket}?{PATH_PARAMETER}=/<path of the route>"))
+    else:
+        lines.append(("WebSocket", websocket))
+    lines.append(("try it", f"websockets {websocket}"))
+    lines.append(("connections", f"{address}/{stage}/@connections/<connection id>"))
+    text = "".join(f"  {name:<12} {value}\n" for name, value in lines)
+    return f"\n  Gatesocket runs {options.template}. Ctrl+C ends it.\n\n{text}\n"
+
+
+class _Reloader(StatReload):
+    """uvicorn's reloader, which also looks at the template, and gives up if the first start fails."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        target: "functools.partial[None]",
+        sockets: list[socket.socket],
+        template: Path,
+    ) -> None:
+        super().__init__(config, target, sockets)
+        self._template = template
+        self._started_anew = False
+        self.failed = False
+
+    def iter_py_files(self) -> Iterator[Path]:
+        yield self._template
+        yield from super().iter_py_files()
+
+    def should_restart(self) -> list[Path] | None:
+        # What can't even be started is not what somebody is editing; later failures are, and wait for the next edit.
+        if not self._started_anew and self.process.exitcode == FAILED:
+            self.failed = True
+            self.should_exit.set()
+        return super().should_restart()
+
+    def restart(self) -> None:
+        self._started_anew = True
+        super().restart()

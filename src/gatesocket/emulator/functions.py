@@ -1,0 +1,199 @@
+"""Lambda functions that run in this process.
+
+In this process means: started at once, with a debugger and reload at hand, and with module globals that all invocations
+share. `gatesocket.emulator.runtimes` runs the same functions as separate processes.
+"""
+
+import asyncio
+import importlib
+import inspect
+import json
+import logging
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from gatesocket.emulator.answers import Answer, Failed, Returned
+from gatesocket.emulator.resources import Function
+from gatesocket.exceptions import ConfigurationError
+
+__all__ = ["InProcessFunction", "Invocable", "LambdaContext", "load_handler"]
+
+logger = logging.getLogger("gatesocket.emulator")
+
+CONCURRENT: Final = 8
+"""How many invocations of a plain (not async) handler run at the same time; further ones wait."""
+
+
+class Invocable(Protocol):
+    """A Lambda function that can be invoked, wherever it runs."""
+
+    async def start(self) -> None:
+        """Get ready.
+
+        Raises:
+            ConfigurationError: the function's handler can't be loaded.
+        """
+        ...
+
+    async def invoke(self, event: Any, *, request_id: str) -> Answer:
+        """Invoke the function once; what goes wrong in it is an answer, not an exception."""
+        ...
+
+    async def aclose(self) -> None:
+        """End what `start` started."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LambdaContext:
+    """What a handler gets as its second argument.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/python-context.html
+    """
+
+    aws_request_id: str
+    function_name: str
+    invoked_function_arn: str
+    memory_limit_in_mb: str
+    """A text, as AWS's runtime gives it."""
+    deadline: float
+    """When the invocation is given up, in seconds on the clock of `time.monotonic`."""
+    function_version: str = "$LATEST"
+    log_stream_name: str = "local"
+    identity: None = None
+    client_context: None = None
+
+    @property
+    def log_group_name(self) -> str:
+        """The CloudWatch log group that AWS would write to."""
+        return f"/aws/lambda/{self.function_name}"
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return how much time is left before the invocation is given up."""
+        return max(0, int((self.deadline - time.monotonic()) * 1000))
+
+
+def load_handler(function: Function) -> Callable[..., Any]:
+    """Import the handler of *function*, whose directory must be on the import path.
+
+    Raises:
+        ConfigurationError: the import fails, there is no such attribute or it can't be called, or the module that
+            Python found isn't in the function's directory.
+    """
+    # A handler may be written with slashes, as awslambdaric allows it too.
+    module_name, _, attribute = function.handler.replace("/", ".").rpartition(".")
+    where = f"{function.logical_id}: the handler {function.handler!r}"
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        place = _place(function.code, error)
+        raise ConfigurationError(f"{where} can't be imported: {place}{type(error).__name__}: {error}") from error
+    found = Path(inspect.getfile(module)).resolve()
+    if not found.is_relative_to(function.code):
+        raise ConfigurationError(
+            f"{where} was found in {found}, not in {function.code}: two modules have the same name. "
+            "Rename one, or give each function its own process: --runtimes 1"
+        )
+    handler = getattr(module, attribute, None)
+    if not callable(handler):
+        raise ConfigurationError(f"{where} isn't there: {found} has no callable {attribute!r}")
+    return handler  # type: ignore[no-any-return]
+
+
+class InProcessFunction:
+    """A function that runs in threads of this process, so that it never holds the server up.
+
+    A handler object with a coroutine method ``invoke(event, context)``, as `gatesocket.WebSocketHandler` has, runs all
+    its invocations concurrently on one event loop; its coroutine method ``shutdown()``, if it has one, is awaited at
+    the end. Every other handler is called in one of a few threads, each with an event loop of its own, which
+    adapters such as Mangum expect to find.
+    """
+
+    def __init__(self, function: Function) -> None:
+        self._function = function
+        self._handler: Any = None
+        self._exit = ExitStack()
+        self._loops: list[asyncio.AbstractEventLoop] = []
+        self._threads: ThreadPoolExecutor
+        self._portal: BlockingPortal
+
+    async def start(self) -> None:
+        """Import the handler and start its threads."""
+        code = str(self._function.code)
+        sys.path.insert(0, code)
+        self._exit.callback(sys.path.remove, code)
+        self._exit.callback(self._close_loops)
+        pool = ThreadPoolExecutor(CONCURRENT, self._function.logical_id, initializer=self._give_loop)
+        self._threads = self._exit.enter_context(pool)
+        try:
+            loop = asyncio.get_running_loop()
+            self._handler = await loop.run_in_executor(self._threads, load_handler, self._function)
+        except ConfigurationError:
+            self._exit.close()
+            raise
+        self._portal = self._exit.enter_context(start_blocking_portal("asyncio"))
+        if inspect.iscoroutinefunction(getattr(self._handler, "shutdown", None)):
+            self._exit.callback(self._portal.call, self._handler.shutdown)
+
+    async def invoke(self, event: Any, *, request_id: str) -> Answer:
+        """Invoke the handler; an exception, and an answer that is late or can't be JSON, is a `Failed`."""
+        function = self._function
+        context = LambdaContext(
+            aws_request_id=request_id,
+            function_name=function.name,
+            invoked_function_arn=function.arn,
+            memory_limit_in_mb=str(function.memory),
+            deadline=time.monotonic() + function.timeout,
+        )
+        # Through JSON, as in Lambda: a handler can't reach into the gateway's own objects.
+        answering = self._call(json.loads(json.dumps(event)), context)
+        done, _ = await asyncio.wait({answering}, timeout=function.timeout)
+        if not done:
+            # Cancels a coroutine. A thread can't be stopped: it runs on, and nobody hears what it answers.
+            answering.cancel()
+            message = f"{request_id} Task timed out after {function.timeout}.00 seconds"
+            logger.error("%s: %s", function.logical_id, message)
+            return Failed("Sandbox.Timedout", message)
+        try:
+            return Returned(json.loads(json.dumps(answering.result())))
+        except (Exception, asyncio.CancelledError) as error:
+            logger.exception("%s: request %s failed", function.logical_id, request_id)
+            return Failed(type(error).__name__, str(error))
+
+    async def aclose(self) -> None:
+        """End the threads: coroutines are cancelled, threads are waited for."""
+        await asyncio.to_thread(self._exit.close)
+
+    def _call(self, event: Any, context: LambdaContext) -> "asyncio.Future[Any]":
+        invoke = getattr(self._handler, "invoke", None)
+        if inspect.iscoroutinefunction(invoke):
+            return asyncio.wrap_future(self._portal.start_task_soon(invoke, event, context))
+        return asyncio.get_running_loop().run_in_executor(self._threads, self._handler, event, context)
+
+    def _give_loop(self) -> None:
+        loop = asyncio.new_event_loop()
+        self._loops.append(loop)
+        asyncio.set_event_loop(loop)
+
+    def _close_loops(self) -> None:
+        for loop in self._loops:
+            loop.close()
+
+
+def _place(code: Path, error: BaseException) -> str:
+    """Return ``file:line: `` of the last line of the user's own code that *error* came through, if there is one."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}: "
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if Path(frame.filename).is_relative_to(code):
+            return f"{frame.filename}:{frame.lineno}: "
+    return ""

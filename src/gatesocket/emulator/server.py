@@ -1,0 +1,160 @@
+"""The emulated API Gateway on a socket: one address for the WebSocket API, its Management API and the HTTP API.
+
+=====================================  =================================================================
+``/{stage}`` with an upgrade           the WebSocket API
+``/{stage}/@connections/{id}``         the Management API
+any other path with an upgrade         the same WebSocket API, by way of the edge; 403 without one
+any other path                         the HTTP API
+=====================================  =================================================================
+"""
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from socket import socket
+from typing import Final
+from urllib.parse import unquote
+
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from gatesocket.emulator import edge
+from gatesocket.emulator.http_api import HttpRequest, HttpResponse
+from gatesocket.emulator.stack import Stack
+from gatesocket.emulator.websocket import GatewaySocket
+
+__all__ = ["Server", "serve"]
+
+MESSAGE_MEMORY: Final = 1024 * 1024
+"""Bytes of the largest message that is read from a client at all; the gateway model refuses smaller ones already."""
+
+SHUTDOWN_SECONDS: Final = 3
+"""How long open requests and sockets may take when the server ends."""
+
+
+class Server:
+    """The ASGI application in front of a stack.
+
+    Args:
+        stack: what serves; already started.
+        with_edge: whether WebSockets on other paths than the stage's come in as through the deployed edge.
+    """
+
+    def __init__(self, stack: Stack, *, with_edge: bool) -> None:
+        self._stack = stack
+        self._with_edge = with_edge
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one client."""
+        if scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            await self._http(scope, receive, send)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, query = _raw_path(scope), scope["query_string"].decode("latin-1")
+        stage = self._stack.api.stage
+        if self._with_edge:
+            path, query = edge.rewrite(path, query, stage=stage)
+        # A slash at the end is allowed; anything behind it isn't (facts sheet, section 8).
+        if path in {f"/{stage}", f"/{stage}/"}:
+            await self._stack.connections.serve(scope, query, receive, send)
+            return
+        await receive()  # websocket.connect
+        await _respond(send, "websocket.http.response", FORBIDDEN)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, method = _raw_path(scope), scope["method"]
+        stage = self._stack.api.stage
+        body = await _body(receive)
+        prefix = f"/{stage}/@connections/"
+        if path.startswith(prefix):
+            managed = self._stack.connections.manage(method, unquote(path.removeprefix(prefix)), body)
+            response = HttpResponse(managed.status, tuple(managed.headers.items()), managed.body)
+        elif path in {f"/{stage}", f"/{stage}/"}:
+            response = UPGRADE_REQUIRED
+        else:
+            client = scope.get("client")
+            request = HttpRequest(
+                method=method,
+                raw_path=path,
+                query=scope["query_string"].decode("latin-1"),
+                headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]),
+                body=body,
+                source_ip=client[0] if client else "127.0.0.1",
+            )
+            response = await self._stack.request(request, scope["path"])
+        await _respond(send, "http.response", response)
+
+
+def _json(status: int, body: bytes) -> HttpResponse:
+    return HttpResponse(status, (("content-type", "application/json"),), body)
+
+
+FORBIDDEN: Final = _json(403, b'{"message":"Forbidden"}')
+UPGRADE_REQUIRED: Final = _json(426, b'{"message":"Upgrade Required"}')
+
+
+async def serve(app: Server, listening: socket) -> None:
+    """Serve *app* on *listening* until this process is told to end (SIGINT, SIGTERM)."""
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        ws=GatewaySocket,
+        ws_max_size=MESSAGE_MEMORY,
+        # API Gateway sends no pings, and nothing shows that it accepts compression (facts sheet, section 7).
+        ws_ping_interval=None,
+        ws_per_message_deflate=False,
+    )
+    server = _UvicornServer(config)
+    await server.serve([listening])
+
+
+class _UvicornServer(uvicorn.Server):
+    """uvicorn, but a signal only ends the server: the stack behind it has to end before the process does."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._end)
+        loop.add_signal_handler(signal.SIGINT, self._interrupt)
+        try:
+            yield
+        finally:
+            loop.remove_signal_handler(signal.SIGTERM)
+            loop.remove_signal_handler(signal.SIGINT)
+
+    def _end(self) -> None:
+        self.should_exit = True
+
+    def _interrupt(self) -> None:
+        # A second Ctrl+C is meant: nothing is waited for any more.
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+def _raw_path(scope: Scope) -> str:
+    raw: bytes = scope["raw_path"]
+    return raw.decode("latin-1")
+
+
+async def _body(receive: Receive) -> bytes:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body
+
+
+async def _respond(send: Send, kind: str, response: HttpResponse) -> None:
+    length = ("content-length", str(len(response.body)))
+    given = [(name, value) for name, value in response.headers if name.lower() != "content-length"]
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in [*given, length]]
+    await send({"type": f"{kind}.start", "status": response.status, "headers": headers})
+    await send({"type": f"{kind}.body", "body": response.body})

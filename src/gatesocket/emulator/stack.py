@@ -1,0 +1,152 @@
+"""Everything that a template asks for, running on this machine: functions, tables, queues and the two APIs."""
+
+import asyncio
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Final, Self
+
+from gatesocket.emulator import environment, http_api
+from gatesocket.emulator.answers import Answer, Failed, Returned
+from gatesocket.emulator.api import Api
+from gatesocket.emulator.aws import AwsStandIn
+from gatesocket.emulator.connections import Connections, milliseconds
+from gatesocket.emulator.description import describe
+from gatesocket.emulator.functions import InProcessFunction, Invocable
+from gatesocket.emulator.gateway import Gateway, Invoke
+from gatesocket.emulator.ids import random_id
+from gatesocket.emulator.queues import Poller
+from gatesocket.emulator.resources import Addresses, Resources
+from gatesocket.emulator.template import Template
+from gatesocket.exceptions import ConfigurationError
+
+__all__ = ["Stack"]
+
+logger = logging.getLogger("gatesocket.emulator")
+
+GRACE_SECONDS: Final = 2
+"""How long the end of a stack waits for invocations that still run."""
+
+_POLLERS: Final = 64
+"""The most queues that can be polled; each takes a thread."""
+
+
+class Stack:
+    """A template's resources, from entering the context to leaving it.
+
+    Args:
+        template: what to run.
+        region: the AWS region that it all pretends to be in.
+        gateway_address: where the server listens that this stack is behind: ``http://127.0.0.1:8000``.
+        runtimes: how many processes each function may have; None runs functions in this process.
+    """
+
+    def __init__(self, template: Template, *, region: str, gateway_address: str, runtimes: int | None = None) -> None:
+        self._template = template
+        self._region = region
+        self._gateway_address = gateway_address
+        self._runtimes = runtimes
+        self._exit = AsyncExitStack()
+        self._functions: dict[str, Invocable] = {}
+        self.resources: Resources
+        self.connections: Connections
+
+    async def __aenter__(self) -> Self:
+        """Start everything.
+
+        Raises:
+            ConfigurationError: what can't be started, and what to do about it.
+        """
+        async with AsyncExitStack() as exit_stack:
+            await self._start(exit_stack)
+            self._exit = exit_stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End everything that was started, in reverse."""
+        await self._exit.aclose()
+
+    @property
+    def api(self) -> Api:
+        """The WebSocket API."""
+        assert self.resources.api is not None  # noqa: S101 (_start has refused a template without one)
+        return self.resources.api
+
+    async def request(self, request: http_api.HttpRequest, path: str) -> http_api.HttpResponse:
+        """Serve one request to the HTTP API; *path* is the request's, percent-decoded."""
+        matched = http_api.match(self.resources.http_routes, request.method, path)
+        if matched is None:
+            return http_api.NOT_FOUND
+        request_id = random_id()
+        event = http_api.event(
+            matched, request, request_id=request_id, now=milliseconds(), domain_name=self.api.domain_name
+        )
+        about = f"{request.method} {path}"
+        return http_api.response(await self._invoke(matched.route.function, event, request_id, about))
+
+    async def _start(self, exit_stack: AsyncExitStack) -> None:
+        # Polls block in these threads until the stand-in ends; so the threads are waited for after it.
+        threads = exit_stack.enter_context(ThreadPoolExecutor(_POLLERS, "poll"))
+        aws = AwsStandIn(self._region)
+        exit_stack.push_async_callback(aws.aclose)
+        await aws.start()
+        addresses = Addresses(gateway=self._gateway_address, aws=aws.endpoint)
+        self.resources = resources = describe(self._template, region=self._region, addresses=addresses)
+        if resources.api is None:
+            raise ConfigurationError(
+                f"{self._template.path} has no WebSocket API; add an AWS::Serverless::WebSocketApi"
+            )
+        for note in resources.notes:
+            logger.warning("%s", note)
+        await asyncio.to_thread(aws.create, resources.tables, resources.queues)
+        await self._start_functions(exit_stack, addresses)
+        self.connections = Connections(Gateway(resources.api, new_id=random_id), self._on_invoke)
+        exit_stack.push_async_callback(self.connections.aclose, grace=GRACE_SECONDS)
+        sqs = await asyncio.to_thread(aws.sqs)
+        for source in resources.sources:
+            poller = asyncio.create_task(Poller(source, sqs, self._on_batch, threads).run())
+            exit_stack.callback(poller.cancel)
+
+    async def _start_functions(self, exit_stack: AsyncExitStack, addresses: Addresses) -> None:
+        environments = {
+            logical_id: environment.of_function(function, self.resources, region=self._region, addresses=addresses)
+            for logical_id, function in self.resources.functions.items()
+        }
+        exit_stack.enter_context(environment.in_process(environments))
+        for logical_id, function in self.resources.functions.items():
+            invocable: Invocable = InProcessFunction(function)
+            await invocable.start()
+            exit_stack.push_async_callback(invocable.aclose)
+            self._functions[logical_id] = invocable
+
+    async def _on_invoke(self, effect: Invoke) -> Answer:
+        about = f"{effect.connection_id} {effect.event['requestContext']['routeKey']}"
+        return await self._invoke(effect.function, effect.event, effect.invocation_id, about)
+
+    async def _on_batch(self, function: str, event: dict[str, Any]) -> Answer:
+        return await self._invoke(function, event, random_id(), f"{len(event['Records'])} from the queue")
+
+    async def _invoke(self, logical_id: str, event: Any, request_id: str, about: str) -> Answer:
+        """Invoke a function, and log one line about it."""
+        started = time.perf_counter()
+        function = self._functions.get(logical_id)
+        if function is None:
+            return Failed("Runtime.NotRun", f"{logical_id} isn't run on this machine")
+        answer = await function.invoke(event, request_id=request_id)
+        duration = (time.perf_counter() - started) * 1000
+        logger.info("%s  %s  %.1f ms  %s", logical_id, about, duration, _result(answer))
+        return answer
+
+
+def _result(answer: Answer) -> str:
+    match answer:
+        case Failed(error_type, message):
+            return f"{error_type}: {message}"
+        case Returned({"statusCode": status}):
+            return str(status)
+        case Returned():
+            return "ok"

@@ -1,0 +1,62 @@
+"""uvicorn's WebSocket protocol, with the two things that API Gateway looks at and that ASGI has no words for."""
+
+from collections import deque
+from typing import Final
+
+from uvicorn._types import ASGIReceiveEvent
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
+
+__all__ = ["LARGEST_FRAME", "GatewaySocket"]
+
+LARGEST_FRAME: Final = "gatesocket.largest_frame"
+"""Key of a ``websocket.receive`` message: bytes of the largest frame that the message came in."""
+
+
+class GatewaySocket(WebSocketsSansIOProtocol):
+    """The server's end of a client's WebSocket.
+
+    * Every received message tells the size of its largest frame: API Gateway's limit of 32 KB is one of frames
+      (facts sheet, section 7), while uvicorn gives whole messages.
+    * A connection that breaks without a close frame is reported as 1006; uvicorn says 1005, which is a close frame
+      without a code (RFC 6455, section 7.4.1).
+    """
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self._largest = 0
+        self._sizes: deque[int] = deque()
+
+    def handle_text(self, event: Frame) -> None:
+        """Take the first or only frame of a text message."""
+        self._largest = len(event.data)
+        super().handle_text(event)
+
+    def handle_bytes(self, event: Frame) -> None:
+        """Take the first or only frame of a binary message."""
+        self._largest = len(event.data)
+        super().handle_bytes(event)
+
+    def handle_cont(self, event: Frame) -> None:
+        """Take a further frame of a message."""
+        self._largest = max(self._largest, len(event.data))
+        super().handle_cont(event)
+
+    def send_receive_event_to_app(self) -> None:
+        """Take note of a message that is complete."""
+        # Messages are queued and received in the same order, so that the sizes can wait in a queue of their own.
+        self._sizes.append(self._largest)
+        super().send_receive_event_to_app()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the app that the connection broke, unless a close frame has said why it ends."""
+        if self.handshake_complete and not self.close_sent and self.conn.close_rcvd is None:
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": 1006, "reason": ""})
+        super().connection_lost(exc)
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """Receive the next ASGI message."""
+        message = await super().receive()
+        if message["type"] == "websocket.receive":
+            return {**message, LARGEST_FRAME: self._sizes.popleft()}  # type: ignore[return-value]
+        return message

@@ -1,0 +1,357 @@
+"""What a stack on one machine makes of a template."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gatesocket.emulator.api import Route
+from gatesocket.emulator.description import describe
+from gatesocket.emulator.http_api import HttpRoute
+from gatesocket.emulator.resources import ACCOUNT, Addresses, EventSource, Resources
+from gatesocket.emulator.template import load
+from gatesocket.exceptions import ConfigurationError
+
+ADDRESSES = Addresses(gateway="http://127.0.0.1:8000", aws="http://127.0.0.1:5000")
+
+SAM = """
+Transform: AWS::Serverless-2016-10-31
+Globals:
+  Function: {CodeUri: code/, Runtime: python3.13}
+Resources:
+"""
+FUNCTION = """
+  Function:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: app.handler
+"""
+WEBSOCKET_API = """
+  Api:
+    Type: AWS::Serverless::WebSocketApi
+    Properties:
+      StageName: prod
+      StageVariables: {colour: red}
+      RouteSelectionExpression: $request.body.action
+      Routes:
+        $connect: {FunctionArn: !GetAtt Function.Arn}
+        join: {FunctionArn: !GetAtt Function.Arn, RouteResponseSelectionExpression: $default}
+"""
+
+Describe = Callable[[str], Resources]
+
+
+@pytest.fixture
+def described(tmp_path: Path) -> Describe:
+    (tmp_path / "code").mkdir()
+
+    def described(text: str) -> Resources:
+        path = tmp_path / "template.yaml"
+        path.write_text(text, encoding="utf-8")
+        return describe(load(path, region="eu-west-1"), region="eu-west-1", addresses=ADDRESSES)
+
+    return described
+
+
+def environment(described: Describe, value: str, more: str = "") -> str:
+    text = f"{SAM}{FUNCTION}      Environment: {{Variables: {{X: {value}}}}}\n{more}"
+    return described(text).functions["Function"].environment["X"]
+
+
+def notes(resources: Resources) -> list[str]:
+    return [str(note) for note in resources.notes]
+
+
+def test_a_function_has_its_directory_handler_and_limits(described: Describe, tmp_path: Path) -> None:
+    function = described(f"{SAM}{FUNCTION}      Timeout: 29\n      MemorySize: 512\n").functions["Function"]
+    assert function.code == tmp_path / "code"
+    assert (function.name, function.handler) == ("Function", "app.handler")
+    assert (function.timeout, function.memory) == (29, 512)
+    assert function.arn == f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:Function"
+
+
+def test_a_function_has_lambdas_defaults(described: Describe) -> None:
+    function = described(SAM + FUNCTION).functions["Function"]
+    assert (function.timeout, function.memory, function.environment) == (3, 128, {})
+
+
+TABLE = """
+  Table:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      TableName: !Sub ${AWS::StackName}-table
+      AttributeDefinitions: [{AttributeName: pk, AttributeType: S}]
+      KeySchema: [{AttributeName: pk, KeyType: HASH}]
+"""
+QUEUE = "  Queue: {Type: AWS::SQS::Queue}\n"
+FIFO = "  Queue: {Type: AWS::SQS::Queue, Properties: {FifoQueue: true}}\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "more", "expected"),
+    [
+        ("7", "", "7"),
+        ("!Ref AWS::Region", "", "eu-west-1"),
+        ("!Ref Table", TABLE, "local-table"),
+        ("!GetAtt Table.Arn", TABLE, f"arn:aws:dynamodb:eu-west-1:{ACCOUNT}:table/local-table"),
+        ("!Ref Queue", QUEUE, f"http://127.0.0.1:5000/{ACCOUNT}/Queue"),
+        ("!GetAtt Queue.QueueUrl", FIFO, f"http://127.0.0.1:5000/{ACCOUNT}/Queue.fifo"),
+        ("!GetAtt Queue.QueueName", QUEUE, "Queue"),
+        ("!GetAtt Queue.Arn", QUEUE, f"arn:aws:sqs:eu-west-1:{ACCOUNT}:Queue"),
+        ("!Ref Bucket", "  Bucket: {Type: AWS::S3::Bucket}\n", "Bucket"),
+        ("!GetAtt FunctionRole.Arn", "", f"arn:aws:iam::{ACCOUNT}:role/FunctionRole"),
+    ],
+)
+def test_references_are_what_is_on_this_machine(described: Describe, value: str, more: str, expected: str) -> None:
+    assert environment(described, f'"{value}"' if value == "7" else value, more) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("https://${Api}.execute-api.${AWS::Region}.${AWS::URLSuffix}/prod", "http://127.0.0.1:8000/prod"),
+        ("wss://${Api}.execute-api.${AWS::Region}.amazonaws.com/prod", "ws://127.0.0.1:8000/prod"),
+        ("${Api.ApiEndpoint}/prod", "http://127.0.0.1:8000/prod"),
+        ("https://example.com", "https://example.com"),
+    ],
+)
+def test_addresses_of_the_templates_own_apis_lead_to_this_machine(
+    described: Describe, value: str, expected: str
+) -> None:
+    assert environment(described, f'!Sub "{value}"', WEBSOCKET_API) == expected
+
+
+def test_the_websocket_api_has_its_routes(described: Describe) -> None:
+    api = described(SAM + FUNCTION + WEBSOCKET_API).api
+    assert api is not None
+    assert (api.stage, api.region, api.domain_name) == ("prod", "eu-west-1", "127.0.0.1:8000")
+    assert api.selection_expression == "$request.body.action"
+    assert api.routes == {"$connect": Route("Function"), "join": Route("Function")}
+    assert api.stage_variables == {"colour": "red"}
+
+
+def test_an_api_keeps_its_id_between_starts(described: Describe) -> None:
+    first, second = (described(SAM + FUNCTION + WEBSOCKET_API).api for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert first.api_id == second.api_id
+    assert len(first.api_id) == 10
+
+
+def test_a_route_answers_only_with_both_an_expression_and_a_response(described: Describe) -> None:
+    response = """
+  Answer:
+    Type: AWS::ApiGatewayV2::RouteResponse
+    Properties: {ApiId: !Ref Api, RouteId: !Ref %s, RouteResponseKey: $default}
+"""
+    api = described(SAM + FUNCTION + WEBSOCKET_API + response % "ApiJoinRoute").api
+    assert api is not None
+    assert api.routes["join"].two_way
+    api = described(SAM + FUNCTION + WEBSOCKET_API + response % "ApiConnectRoute").api
+    assert api is not None
+    assert not api.routes["$connect"].two_way
+
+
+def test_a_template_need_not_have_a_websocket_api(described: Describe) -> None:
+    assert described(SAM + FUNCTION).api is None
+
+
+def test_an_api_without_a_stage_is_refused(described: Describe) -> None:
+    api = "  Api: {Type: AWS::ApiGatewayV2::Api, Properties: {ProtocolType: WEBSOCKET, RouteSelectionExpression: $x}}\n"
+    with pytest.raises(ConfigurationError, match=r"the WebSocket API has no stage; add AWS::ApiGatewayV2::Stage"):
+        described(SAM + api)
+
+
+def test_an_api_has_the_stage_of_its_own(described: Describe) -> None:
+    other = WEBSOCKET_API.replace("Api:", "Aaa:", 1).replace("prod", "test")
+    api = described(SAM + FUNCTION + other + WEBSOCKET_API).api
+    assert api is not None
+    assert api.stage == "test"
+
+
+def test_http_events_are_routes(described: Describe) -> None:
+    events = """
+      Events:
+        Rest: {Type: HttpApi}
+        User: {Type: HttpApi, Properties: {Path: "/users/{id}", Method: get}}
+        All: {Type: HttpApi, Properties: {Path: /all, Method: ANY}}
+"""
+    assert set(described(SAM + FUNCTION + events).http_routes) == {
+        HttpRoute("ANY", "$default", "Function"),
+        HttpRoute("GET", "/users/{id}", "Function"),
+        HttpRoute("ANY", "/all", "Function"),
+    }
+
+
+def test_routes_written_in_plain_cloudformation_are_read_as_well(described: Describe) -> None:
+    plain = """
+  Http: {Type: AWS::ApiGatewayV2::Api, Properties: {ProtocolType: HTTP, Name: http}}
+  Integration:
+    Type: AWS::ApiGatewayV2::Integration
+    Properties: {ApiId: !Ref Http, IntegrationType: AWS_PROXY, IntegrationUri: !GetAtt Function.Arn}
+  Users:
+    Type: AWS::ApiGatewayV2::Route
+    Properties: {ApiId: !Ref Http, RouteKey: POST /users, Target: !Sub "integrations/${Integration}"}
+  Rest:
+    Type: AWS::ApiGatewayV2::Route
+    Properties: {ApiId: !Ref Http, RouteKey: $default, Target: !Sub "integrations/${Integration}"}
+  Nowhere:
+    Type: AWS::ApiGatewayV2::Route
+    Properties: {ApiId: !Ref Http, RouteKey: GET /x, Target: integrations/none}
+"""
+    resources = described(SAM + FUNCTION + WEBSOCKET_API + plain)
+    assert set(resources.http_routes) == {
+        HttpRoute("POST", "/users", "Function"),
+        HttpRoute("ANY", "$default", "Function"),
+    }
+    assert notes(resources) == ["Nowhere: its integration isn't a function of this template (AWS_PROXY); it isn't run"]
+
+
+def test_a_table_is_created_as_the_template_says(described: Describe) -> None:
+    more = """
+      BillingMode: PAY_PER_REQUEST
+      StreamSpecification: {StreamViewType: NEW_IMAGE}
+      TimeToLiveSpecification: {AttributeName: expires_at, Enabled: true}
+      SSESpecification: {SSEEnabled: true}
+"""
+    (table,) = described(SAM + TABLE + more).tables
+    assert table.name == "local-table"
+    assert table.ttl_attribute == "expires_at"
+    assert table.definition == {
+        "TableName": "local-table",
+        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+        "BillingMode": "PAY_PER_REQUEST",
+        "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
+    }
+
+
+def test_a_table_with_provisioned_throughput_keeps_it(described: Describe) -> None:
+    more = "      ProvisionedThroughput: {ReadCapacityUnits: 1, WriteCapacityUnits: 2}\n"
+    (table,) = described(SAM + TABLE + more).tables
+    assert table.definition["ProvisionedThroughput"] == {"ReadCapacityUnits": 1, "WriteCapacityUnits": 2}
+    assert "BillingMode" not in table.definition
+
+
+def test_queues_and_their_dead_letter_queues(described: Describe) -> None:
+    text = """
+  Jobs:
+    Type: AWS::SQS::Queue
+    Properties:
+      QueueName: jobs.fifo
+      FifoQueue: true
+      VisibilityTimeout: 60
+      SqsManagedSseEnabled: true
+      RedrivePolicy: {deadLetterTargetArn: !GetAtt Dead.Arn, maxReceiveCount: 3}
+  Dead: {Type: AWS::SQS::Queue, Properties: {FifoQueue: true}}
+"""
+    jobs, dead = described(SAM + text).queues
+    assert jobs.name == "jobs.fifo"
+    assert jobs.attributes == {"FifoQueue": "true", "VisibilityTimeout": "60"}
+    assert jobs.redrive_policy is not None
+    assert f"arn:aws:sqs:eu-west-1:{ACCOUNT}:Dead.fifo" in jobs.redrive_policy
+    assert (dead.name, dead.redrive_policy) == ("Dead.fifo", None)
+
+
+def test_a_queue_invokes_its_function(described: Describe) -> None:
+    events = """
+      Events:
+        A:
+          Type: SQS
+          Properties: {Queue: !GetAtt Queue.Arn, BatchSize: 5, FunctionResponseTypes: [ReportBatchItemFailures]}
+        B: {Type: SQS, Properties: {Queue: !GetAtt Queue.Arn}}
+"""
+    assert described(SAM + FUNCTION + events + QUEUE).sources == (
+        EventSource("Queue", "Function", 5, reports_failures=True),
+        EventSource("Queue", "Function", 10, reports_failures=False),
+    )
+
+
+def test_resources_with_a_false_condition_are_not_there(described: Describe) -> None:
+    text = """
+Conditions: {Never: !Equals [a, b], Always: !Equals [a, a]}
+Resources:
+  Gone: {Type: AWS::SQS::Queue, Condition: Never}
+  Kept: {Type: AWS::SQS::Queue, Condition: Always}
+"""
+    assert [queue.name for queue in described(text).queues] == ["Kept"]
+
+
+NODE = """
+  Node:
+    Type: AWS::Serverless::Function
+    Properties: {Handler: a.b, Runtime: nodejs22.x}
+"""
+INLINE = """
+  Inline:
+    Type: AWS::Serverless::Function
+    Properties: {Handler: index.handler, InlineCode: x}
+"""
+LAYERS = f"{FUNCTION}      Layers: [arn:aws:lambda:eu-west-1:1:layer:x:1]\n"
+TWO_APIS = FUNCTION + WEBSOCKET_API + WEBSOCKET_API.replace("Api:", "Second:", 1)
+AUTHORIZED = f"{FUNCTION}{WEBSOCKET_API}      Auth: {{AuthType: AWS_IAM}}\n"
+STREAM = f"""{FUNCTION}
+      Events:
+        Changes:
+          Type: DynamoDB
+          Properties: {{Stream: !GetAtt Table.StreamArn, StartingPosition: LATEST}}
+{TABLE}
+      StreamSpecification: {{StreamViewType: NEW_IMAGE}}
+"""
+PROXY = """
+  Http:
+    Type: AWS::ApiGatewayV2::Api
+    Properties:
+      Body: {paths: {/x: {get: {x-amazon-apigateway-integration: {type: http_proxy, uri: "http://x"}}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("  Bucket: {Type: AWS::S3::Bucket}\n", "Bucket: AWS::S3::Bucket isn't run on this machine"),
+        (NODE, "Node: its runtime is 'nodejs22.x': only Python functions in a directory run here"),
+        (INLINE, "Inline: its code isn't a directory: only Python functions in a directory run here"),
+        (LAYERS, "Function: its layers aren't loaded; install what they hold into this environment"),
+        (TWO_APIS, "Second: only the first WebSocket API of a template is run, which is Api"),
+        (AUTHORIZED, "ApiConnectRoute: its authorizer isn't run: every client passes"),
+        (STREAM, "FunctionChanges: only SQS queues invoke functions here; it isn't polled"),
+        (PROXY, "Http: /x has no function of this template behind it; it isn't run"),
+    ],
+)
+def test_what_cannot_be_run_is_named(described: Describe, text: str, note: str) -> None:
+    assert notes(described(SAM + text)) == [note]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            FUNCTION.replace("app.handler", "handler"),
+            "template.yaml:7: Function: Handler must be module.attribute, got 'handler'",
+        ),
+        (f"{FUNCTION}      CodeUri: nowhere/\n", "template.yaml:7: Function: there is no directory "),
+        (
+            f"{FUNCTION}      Environment: {{Variables: {{X: !GetAtt Function.Colour}}}}\n",
+            "template.yaml:7: Function: Function.Colour has no value on this machine",
+        ),
+    ],
+)
+def test_a_mistake_is_named_with_its_line(described: Describe, text: str, message: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        described(SAM + text)
+    assert message in str(raised.value)
+
+
+def test_the_reference_app_needs_nothing_that_is_not_run() -> None:
+    template = load(Path(__file__).parents[2] / "template.yaml", region="us-east-1")
+    resources = describe(template, region="us-east-1", addresses=ADDRESSES)
+    assert notes(resources) == []
+    assert resources.api is not None
+    assert set(resources.api.routes) == {"$connect", "$default", "$disconnect"}
+    assert resources.http_routes == (HttpRoute("ANY", "$default", "HttpFunction"),)
+    assert resources.sources == (EventSource("WakeQueue", "WebSocketFunction", 10, reports_failures=True),)
+    for function in resources.functions.values():
+        assert function.environment["GATESOCKET_ENDPOINT"] == "http://127.0.0.1:8000/prod"
+        assert function.environment["GATESOCKET_TABLE"] == "ConnectionsTable"
+        assert function.environment["GATESOCKET_WAKE_QUEUE"] == f"http://127.0.0.1:5000/{ACCOUNT}/WakeQueue"
