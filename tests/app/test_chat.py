@@ -190,10 +190,10 @@ class TestChat:
         with joined(client, "lobby", "ann") as ann, joined(client, "lobby", "bob") as bob:
             assert ann.receive_json()["type"] == "joined"
             says(ann, "tell-user", user="bob", text="psst")
+            assert ann.receive_json()["type"] == "delivered"
             connection = bob.receive_json()["data"]["connection"]
             says(bob, "tell-connection", "t", connection=connection, text="what?")
             assert bob.receive_json() == {"type": "delivered", "id": "t", "data": {"sent": 1}}
-            assert ann.receive_json()["type"] == "delivered"
             assert ann.receive_json()["data"]["text"] == "what?"
 
     def test_a_personal_message_to_nobody_is_delivered_to_nobody(self, client: TestClient) -> None:

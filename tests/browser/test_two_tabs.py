@@ -193,6 +193,20 @@ def test_the_keys_do_what_they_do_elsewhere(open_tab: OpenTab) -> None:
     expect(person(ann, "Bob")).to_have_attribute("aria-pressed", "false")
 
 
+def test_who_reads_older_messages_is_not_dragged_to_the_newest(open_tab: OpenTab) -> None:
+    ann, bob = open_tab(), open_tab(viewport={"width": 390, "height": 400})
+    join(ann, "scrolling", "Ann")
+    join(bob, "scrolling", "Bob")
+    for number in range(12):
+        write(ann, f"message {number:02}")
+    expect(message(bob, "message 11")).to_be_in_viewport()
+    log(bob).evaluate("log => log.scrollTop = 0")
+    write(ann, "the newest")
+    bob.get_by_role("button", name="New messages").click()
+    expect(message(bob, "the newest")).to_be_in_viewport()
+    expect(bob.get_by_role("button", name="New messages")).to_be_hidden()
+
+
 def test_a_room_that_cannot_be_is_stopped_at_the_form(open_tab: OpenTab) -> None:
     tab = open_tab()
     tab.get_by_label("Your name").fill("Ann")

@@ -46,7 +46,7 @@ $("leave").addEventListener("click", () => {
 $("retry").addEventListener("click", () => connection.open());
 
 function join(room, name) {
-  $("log").replaceChildren();
+  $("entries").replaceChildren();
   unanswered.clear();
   choose(null);
   setPeople([]);
@@ -115,7 +115,7 @@ $("composer").addEventListener("submit", (event) => {
   if (!sent) return; // the text stays in its field until there is a connection
   if (recipient) unanswered.set(id, { name: recipient.name, text });
   $("text").value = "";
-  $("log").scrollTop = $("log").scrollHeight;
+  toTheEnd();
 });
 
 $("text").addEventListener("keydown", (event) => {
@@ -235,13 +235,12 @@ function notice(text, kind = "") {
 }
 
 function append(entry) {
-  const log = $("log");
-  const repeats = entry.classList.contains("notice") && log.lastElementChild?.isEqualNode(entry);
-  if (repeats) return;
-  const following = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
-  log.append(entry);
-  while (log.childElementCount > LOG_LENGTH) log.firstElementChild.remove();
-  if (following) log.scrollTop = log.scrollHeight;
+  const entries = $("entries");
+  if (entry.classList.contains("notice") && entries.lastElementChild?.isEqualNode(entry)) return;
+  const following = atTheEnd();
+  entries.append(entry);
+  while (entries.childElementCount > LOG_LENGTH) entries.firstElementChild.remove();
+  if (following) toTheEnd();
   else $("newer").hidden = false;
   if (document.hidden && !entry.classList.contains("notice")) {
     unread += 1;
@@ -249,10 +248,12 @@ function append(entry) {
   }
 }
 
-$("newer").addEventListener("click", () => ($("log").scrollTop = $("log").scrollHeight));
+const atTheEnd = () => $("log").scrollHeight - $("log").scrollTop - $("log").clientHeight < 80;
+const toTheEnd = () => ($("log").scrollTop = $("log").scrollHeight);
+
+$("newer").addEventListener("click", toTheEnd);
 $("log").addEventListener("scroll", () => {
-  const log = $("log");
-  if (log.scrollHeight - log.scrollTop - log.clientHeight < 80) $("newer").hidden = true;
+  if (atTheEnd()) $("newer").hidden = true;
 });
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;
