@@ -91,6 +91,11 @@ class WebSocketHandler:
         """What hibernation knows of the app's routes."""
         return self._blueprint
 
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the app's start-up has put into ``scope["state"]``; each connection gets a copy."""
+        return self._lifespan.state
+
     def __call__(self, event: dict[str, Any], context: object) -> dict[str, Any]:
         """Serve one Lambda event.
 

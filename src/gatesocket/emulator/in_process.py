@@ -1,0 +1,323 @@
+"""An emulated API Gateway in front of one handler, inside one event loop: no sockets, no threads, nothing to start.
+
+This is the shell around the gateway model that tests use. It is deterministic where API Gateway is not: the invocations
+of one connection run one after the other, in the order of what caused them, so that every message wakes the route
+anew. Those of different connections run side by side.
+"""
+
+import asyncio
+import json
+import time
+from collections import deque
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Protocol, cast
+from uuid import uuid4
+
+from starlette.types import ASGIApp
+
+from gatesocket.backend import Backend
+from gatesocket.emulator.functions import LambdaContext
+from gatesocket.emulator.gateway import (
+    CONNECT,
+    DEFAULT,
+    DISCONNECT,
+    Accept,
+    Answer,
+    Api,
+    Close,
+    Effect,
+    Failed,
+    Gateway,
+    Handshake,
+    Invoke,
+    ManagementResponse,
+    Refuse,
+    Returned,
+    Route,
+    SendText,
+)
+from gatesocket.emulator.ids import random_id
+from gatesocket.exceptions import (
+    ConnectionGone,
+    GatesocketError,
+    InvalidConnectionId,
+)
+from gatesocket.gateway.base import ConnectionInfo, wire_bytes
+from gatesocket.handler import WebSocketHandler
+from gatesocket.registry.base import Registry
+from gatesocket.settings import Settings
+from gatesocket.waker import MemoryWaker
+
+__all__ = ["InProcessGateway", "ModelGateway", "NothingToReceive", "Wire"]
+
+_FUNCTION: Final = "websocket"
+_ARN: Final = f"arn:aws:lambda:us-east-1:123456789012:function:{_FUNCTION}"
+
+
+class NothingToReceive(GatesocketError, TimeoutError):
+    """A client waits for a message that isn't coming, or that hasn't come in time."""
+
+
+@dataclass(slots=True, eq=False)
+class Wire:
+    """One connection as its client has it."""
+
+    connection_id: str
+    verdict: Accept | Refuse | None = None
+    """How the handshake was answered; None while it waits."""
+    arrived: deque[str] = field(default_factory=deque)
+    """Messages that the client hasn't read yet."""
+    closed: Close | None = None
+    """The gateway's close frame."""
+    errors: list[Exception] = field(default_factory=list)
+    """What went wrong in the route or around it, and nobody has raised yet."""
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the invocation that runs; others wait for it in their order."""
+    invocations: int = 0
+    """How many run or wait."""
+
+
+class InProcessGateway:
+    """Emulate API Gateway and Lambda for the WebSocket routes of *app*, on the running event loop.
+
+    Args:
+        app: the ASGI app.
+        registry: where connections are kept.
+        settings: the deployment's settings; None reads the environment.
+        domain_name: the host that events name.
+        function_timeout: seconds after which an invocation is given up, as Lambda does.
+
+    Raises:
+        CannotHibernate: a route can't hibernate.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        registry: Registry,
+        settings: Settings | None,
+        domain_name: str,
+        function_timeout: float,
+    ) -> None:
+        routes = {key: Route(_FUNCTION) for key in (CONNECT, DEFAULT, DISCONNECT)}
+        api = Api("test", "test", "us-east-1", domain_name, r"\$default", routes)
+        self._model = Gateway(api, new_id=random_id)
+        self._function_timeout = function_timeout
+        self._wires: dict[str, Wire] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        self.backend = Backend(registry, ModelGateway(self._manage), MemoryWaker(self._wake))
+        """What managers outside of a WebSocket route use, to reach the same connections."""
+        self.handler = WebSocketHandler(
+            app,
+            registry=registry,
+            gateway=self.backend.gateway,
+            waker=self.backend.waker,
+            settings=settings,
+            on_error=self._route_failed,
+        )
+
+    # What a client does.
+
+    async def connect(self, handshake: Handshake) -> tuple[Wire, Accept | Refuse]:
+        """Ask for a connection; return it and the verdict once the handshake is answered."""
+        connection_id, effects = self._model.handshake(handshake, now=_now())
+        wire = self._wires[connection_id] = Wire(connection_id)
+        self._perform(effects)
+        while wire.verdict is None:
+            await self._change()
+        return wire, wire.verdict
+
+    async def send(self, wire: Wire, data: str | bytes) -> None:
+        """Send one message, and don't wait for what comes of it; after a close it is lost, as on a network."""
+        self._perform(self._model.frame(wire.connection_id, data, now=_now()))
+
+    async def leave(self, wire: Wire, code: int | None, reason: str) -> None:
+        """Close the connection from the client's side, with *code* or, if that is None, by breaking it."""
+        self._perform(self._model.left(wire.connection_id, code, reason, now=_now()))
+
+    async def receive(self, wire: Wire, timeout: float | None) -> str | Close:  # noqa: ASYNC109
+        """Return the next message, or the close if there is none to come.
+
+        Args:
+            wire: the connection.
+            timeout: seconds to wait at the most. None waits for what is running, and for nothing else.
+
+        Raises:
+            NothingToReceive: there is no message, and nothing is running that could send one; or not in time.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while not wire.arrived:
+                    if wire.closed is not None:
+                        return wire.closed
+                    if timeout is None and not self._tasks:
+                        raise NothingToReceive(
+                            f"connection {wire.connection_id} has nothing to receive: no invocation is running, and "
+                            "none begins before a client sends something. To wait for another thread, give a timeout"
+                        )
+                    await self._change()
+        except TimeoutError as error:
+            if isinstance(error, NothingToReceive):
+                raise
+            raise NothingToReceive(f"connection {wire.connection_id} has received nothing for {timeout} s") from None
+        return wire.arrived.popleft()
+
+    async def rest(self, wire: Wire) -> None:
+        """Wait until nothing runs for the connection any more."""
+        while wire.invocations:
+            await self._change()
+
+    async def aclose(self) -> None:
+        """End what still runs, and the app's lifespan.
+
+        Raises:
+            ConfigurationError: the app's clean-up failed.
+        """
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.handler.shutdown()
+
+    # What comes of it.
+
+    def _perform(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            wire = self._wires[effect.connection_id]
+            match effect:
+                case Invoke():
+                    self._start(wire, dict(effect.event), invocation_id=effect.invocation_id)
+                case Accept() | Refuse():
+                    wire.verdict = effect
+                case SendText():
+                    wire.arrived.append(effect.text)
+                case Close():
+                    wire.closed = effect
+        self._pulse()
+
+    async def _wake(self, event: dict[str, Any], delay: float) -> None:
+        """Take a wake: one more invocation for its connection, after those that it has already."""
+        connection_id = json.loads(event["Records"][0]["body"])["connection_id"]
+        self._start(self._wires.setdefault(connection_id, Wire(connection_id)), event, delay=delay)
+
+    def _start(self, wire: Wire, event: dict[str, Any], *, invocation_id: str | None = None, delay: float = 0) -> None:
+        wire.invocations += 1
+        self._tasks.add(asyncio.create_task(self._run(wire, event, invocation_id, delay)))
+
+    async def _run(self, wire: Wire, event: dict[str, Any], invocation_id: str | None, delay: float) -> None:
+        try:
+            if delay:
+                await asyncio.sleep(delay)
+            async with wire.turn:
+                answer = await self._invoke(wire, event)
+                if invocation_id is not None:
+                    self._perform(self._model.answered(invocation_id, answer, now=_now()))
+        finally:
+            wire.invocations -= 1
+            self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+            self._pulse()
+
+    async def _invoke(self, wire: Wire, event: dict[str, Any]) -> Answer:
+        """Invoke the function; keep what goes wrong for the test, and give the gateway what Lambda would."""
+        context = LambdaContext(
+            aws_request_id=str(uuid4()),
+            function_name=_FUNCTION,
+            invoked_function_arn=_ARN,
+            memory_limit_in_mb="128",
+            deadline=time.monotonic() + self._function_timeout,
+        )
+        _serving.set(wire)
+        limit = asyncio.timeout(self._function_timeout)
+        try:
+            async with limit:
+                value = await self.handler.invoke(event, context)
+        except Exception as error:  # whatever it is, it is the test's to see
+            wire.errors.append(self._given_up() if limit.expired() else error)
+            return Failed(type(error).__name__, str(error))
+        if value.get("batchItemFailures"):
+            # SQS would deliver it again and again.
+            message = f"a wake of connection {wire.connection_id} failed; the handler has logged its cause"
+            wire.errors.append(GatesocketError(message))
+        return Returned(value)
+
+    def _given_up(self) -> TimeoutError:
+        return TimeoutError(
+            f"the function did not answer within {self._function_timeout} s: the route neither waits for its client "
+            "nor ends. Lambda would have killed it"
+        )
+
+    def _route_failed(self, error: Exception) -> None:
+        _serving.get().errors.append(error)
+
+    def _manage(self, method: str, connection_id: str, body: bytes = b"") -> ManagementResponse:
+        response, effects = self._model.manage(method, connection_id, body, now=_now())
+        self._perform(effects)
+        return response
+
+    async def _change(self) -> None:
+        """Wait until something has happened."""
+        await self._changed.wait()
+
+    def _pulse(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+_serving: ContextVar[Wire] = ContextVar("gatesocket.emulator.in_process")
+"""The connection that the running invocation is for."""
+
+
+class _Manage(Protocol):
+    def __call__(self, method: str, connection_id: str, body: bytes = b"", /) -> ManagementResponse: ...
+
+
+class ModelGateway:
+    """A gateway client that asks the gateway model itself, where `ManagementAPI` asks over HTTP.
+
+    Args:
+        manage: serves one request to `@connections`.
+    """
+
+    def __init__(self, manage: _Manage) -> None:
+        self._manage = manage
+
+    async def post(self, connection_id: str, text: str) -> None:
+        """See `GatewayClient.post`."""
+        _checked(self._manage("POST", connection_id, wire_bytes(text)), connection_id)
+
+    async def close(self, connection_id: str) -> None:
+        """See `GatewayClient.close`."""
+        _checked(self._manage("DELETE", connection_id), connection_id)
+
+    async def info(self, connection_id: str) -> ConnectionInfo:
+        """See `GatewayClient.info`."""
+        facts = json.loads(_checked(self._manage("GET", connection_id), connection_id))
+        return ConnectionInfo(
+            connected_at=datetime.fromisoformat(facts["connectedAt"]),
+            last_active_at=datetime.fromisoformat(facts["lastActiveAt"]),
+            source_ip=facts["identity"]["sourceIp"],
+            user_agent=facts["identity"].get("userAgent"),
+        )
+
+    async def aclose(self) -> None:
+        """See `GatewayClient.aclose`; there is nothing to let go of."""
+
+
+def _checked(response: ManagementResponse, connection_id: str) -> bytes:
+    """Return the body of an answer, or raise the error that it is."""
+    match response.status:
+        case 200 | 204:
+            return response.body
+        case 410:
+            raise ConnectionGone(connection_id)
+        case status:
+            message = json.loads(response.body)["message"]
+            # The model refuses nothing else that this client asks for: its sizes are checked before, its text is UTF-8.
+            raise InvalidConnectionId(message, connection_id=connection_id, status=status)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,325 @@
+"""A test client for WebSocket routes as the cloud serves them: Starlette's, with API Gateway and Lambda in between."""
+
+import json
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from threading import RLock
+from typing import Any, Literal, Self
+from urllib.parse import parse_qsl
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from starlette.testclient import TestClient, WebSocketDenialResponse, WebSocketTestSession
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gatesocket import hibernation
+from gatesocket.backend import use
+from gatesocket.emulator.edge import PATH_PARAMETER
+from gatesocket.emulator.gateway import Close, Handshake, Refuse
+from gatesocket.emulator.in_process import InProcessGateway, NothingToReceive, Wire
+from gatesocket.exceptions import ConfigurationError
+from gatesocket.limits import INTEGRATION_SECONDS
+from gatesocket.registry.base import Registry
+from gatesocket.registry.memory import MemoryRegistry
+from gatesocket.session import BINARY_PREFIX, received
+from gatesocket.settings import Settings
+
+__all__ = ["GatewayTestClient", "GatewayTestSession", "NothingToReceive"]
+
+
+class GatewayTestClient(TestClient):
+    """Test an app's WebSocket routes as they are in the cloud, and its HTTP routes as ever.
+
+    A drop-in for `starlette.testclient.TestClient`: a test keeps its lines, and every frame of a connection goes
+    through an emulated API Gateway to the Lambda handler, where it wakes the hibernating route anew. HTTP requests go
+    straight to the app; a `ConnectionManager` in it reaches the sockets of this client.
+
+    What differs is what differs in the cloud: bytes close the connection with 1003, a message over 32 KB with 1009;
+    the client sees every other close of the app as 1000; a handshake that is refused is a `WebSocketDenialResponse`
+    whatever the app's close code was; headers of an accept are dropped. Besides, the lifespan begins with the first
+    connection even if the client isn't used in a ``with`` statement, as in Lambda.
+
+    Args:
+        app: the ASGI app.
+        base_url: where the app seems to be.
+        raise_server_exceptions: whether errors of the app are raised in the test; otherwise the test sees what a
+            client would.
+        root_path: of HTTP requests; API Gateway knows nothing of the kind for WebSockets.
+        backend: asyncio, on which Lambda's handlers run.
+        backend_options: options of its event loop.
+        cookies: sent with every request and handshake.
+        headers: the same; ``user-agent`` is ``testclient`` unless they say otherwise.
+        follow_redirects: of HTTP requests.
+        client: the address that the app sees; of its port WebSocket routes learn nothing.
+        registry: where connections are kept; None makes one in memory.
+        settings: the deployment's settings; None reads the environment.
+        function_timeout: seconds after which an invocation is given up.
+
+    Raises:
+        CannotHibernate: a route can't hibernate; the message names each place and its remedy.
+        ConfigurationError: *app* isn't an ASGI app.
+    """
+
+    __test__ = False
+
+    def __init__(  # noqa: PLR0917  # Starlette's parameters in Starlette's order
+        self,
+        app: ASGIApp,
+        base_url: str = "http://testserver",
+        raise_server_exceptions: bool = True,  # noqa: FBT001, FBT002  # as Starlette has it
+        root_path: str = "",
+        backend: Literal["asyncio"] = "asyncio",
+        backend_options: dict[str, Any] | None = None,
+        cookies: Any = None,
+        headers: dict[str, str] | None = None,
+        follow_redirects: bool = True,  # noqa: FBT001, FBT002
+        client: tuple[str, int] = ("testclient", 50000),
+        *,
+        registry: Registry | None = None,
+        settings: Settings | None = None,
+        function_timeout: float = INTEGRATION_SECONDS,
+    ) -> None:
+        hibernation.prepare(app)
+        self.registry = MemoryRegistry() if registry is None else registry
+        self._settings = settings or Settings()
+        self._function_timeout = function_timeout
+        self._raise_server_exceptions = raise_server_exceptions
+        self._gateway: InProcessGateway | None = None
+        self._holders = 0
+        self._lock = RLock()
+        self._stack = ExitStack()
+        super().__init__(
+            self._serve_http,
+            base_url,
+            raise_server_exceptions=raise_server_exceptions,
+            root_path=root_path,
+            backend=backend,
+            backend_options=backend_options,
+            cookies=cookies,
+            headers=headers,
+            follow_redirects=follow_redirects,
+            client=client,
+        )
+        self.app = app
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.enter_context(_unwrapped())
+            portal = stack.enter_context(self._portal_factory())
+            portal.call(self.gateway.handler.startup)
+            self.app_state.update(self.gateway.handler.state)
+            stack.callback(self._transport.close)
+            self.exit_stack = stack.pop_all()
+        return self
+
+    def websocket_connect(
+        self, url: str, subprotocols: Sequence[str] | None = None, **kwargs: Any
+    ) -> "GatewayTestSession":
+        """Make a session; entering it opens the connection.
+
+        Takes what `TestClient.websocket_connect` takes. The path of *url* reaches the app as the deployed edge would
+        carry it there, in the query parameter ``__path``.
+        """
+        # Starlette makes the request, with this client's cookies, headers and parameters, and the scope of it.
+        plain = super().websocket_connect(url, subprotocols, **kwargs)
+        return GatewayTestSession(self, plain.scope)
+
+    @property
+    def gateway(self) -> InProcessGateway:
+        """The emulated API Gateway, while the client is entered or a session is open.
+
+        Raises:
+            ConfigurationError: neither is.
+        """
+        if self._gateway is None:
+            raise ConfigurationError(
+                "this client has no gateway now: use it in a with statement, or open a session first"
+            )
+        return self._gateway
+
+    @contextmanager
+    def _portal_factory(self) -> Iterator[BlockingPortal]:
+        """Lend the event loop that requests and sessions share for as long as any of them needs it.
+
+        It can't be one for each, as in Starlette: a broadcast from one connection reaches another.
+        """
+        with self._lock:
+            if not self._holders:
+                self._start()
+            self._holders += 1
+            portal = self.portal
+        assert portal is not None  # noqa: S101  # for mypy: it was started above
+        try:
+            yield portal
+        finally:
+            with self._lock:
+                self._holders -= 1
+                if not self._holders:
+                    self._stack.close()
+
+    def _start(self) -> None:
+        with ExitStack() as stack:
+            self.portal = stack.enter_context(start_blocking_portal(**self.async_backend))
+            stack.callback(setattr, self, "portal", None)
+            self._gateway = self.portal.call(self._make_gateway)
+            stack.callback(setattr, self, "_gateway", None)
+            stack.callback(self.portal.call, self._gateway.aclose)
+            self._stack = stack.pop_all()
+
+    async def _make_gateway(self) -> InProcessGateway:
+        return InProcessGateway(
+            self.app,
+            registry=self.registry,
+            settings=self._settings,
+            domain_name=self.base_url.host,
+            function_timeout=self._function_timeout,
+        )
+
+    async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with use(self.gateway.backend):
+            await self.app(scope, receive, send)
+
+
+class GatewayTestSession(WebSocketTestSession):
+    """A client's end of one connection; the ``with`` block is its life.
+
+    As with Starlette's, leaving the block closes the connection with 1000, and an error of the app that nothing has
+    raised yet is raised there, once its route has come to rest. Further, every ``receive`` takes a *timeout* in
+    seconds. Without one it waits for what is running, and raises `NothingToReceive` as soon as nothing is: no test
+    hangs on a message that isn't coming.
+    """
+
+    accepted_subprotocol: str | None  # type: ignore[assignment]  # Starlette's says None and means this
+
+    def __init__(self, client: GatewayTestClient, scope: Scope) -> None:
+        super().__init__(client.app, scope, client._portal_factory)  # noqa: SLF001  # a part of the client
+        self._client = client
+        self._binary = client._settings.binary is not None  # noqa: SLF001
+        self._wire = Wire("")
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self.portal = stack.enter_context(self.portal_factory())
+            self._gateway = self._client.gateway
+            self._wire, verdict = self.portal.call(self._gateway.connect, _handshake(self.scope))
+            if isinstance(verdict, Refuse):
+                self._raise_errors()
+                raise _denial(verdict)
+            self.accepted_subprotocol = verdict.subprotocol
+            self.exit_stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        with self.exit_stack:
+            self.close(1000)
+            self.portal.call(self._gateway.rest, self._wire)
+            self._raise_errors()
+
+    @property
+    def connection_id(self) -> str:
+        """The connection's id, as the app's side knows it."""
+        return self._wire.connection_id
+
+    def send(self, message: Message) -> None:
+        """Send an ASGI message, ``websocket.receive`` or ``websocket.disconnect``, as the client.
+
+        It doesn't wait for what comes of it. After a close the message is lost.
+        """
+        if message["type"] == "websocket.disconnect":
+            code = message.get("code", 1005)
+            self.portal.call(self._gateway.leave, self._wire, code, message.get("reason") or "")
+            return
+        data = message.get("bytes")
+        if data is None:
+            data = message["text"]
+        elif self._binary:
+            data = BINARY_PREFIX + b64encode(data).decode("ascii")
+        self.portal.call(self._gateway.send, self._wire, data)
+
+    def receive(self, timeout: float | None = None) -> Message:
+        """Return the next message as ASGI has it, ``websocket.send`` or ``websocket.close``.
+
+        Raises:
+            NothingToReceive: no message is there and none can come, or none came in *timeout* seconds.
+            Exception: the app's, if it has failed and `raise_server_exceptions` holds.
+        """
+        try:
+            arrived = self.portal.call(self._gateway.receive, self._wire, timeout)
+        except NothingToReceive:
+            self._raise_errors()
+            raise
+        if isinstance(arrived, Close):
+            self._raise_errors()
+            return {"type": "websocket.close", "code": arrived.code, "reason": arrived.reason}
+        return received(arrived, binary=self._binary) | {"type": "websocket.send"}
+
+    def receive_text(self, timeout: float | None = None) -> str:
+        """Return the next message, which is a text.
+
+        Raises:
+            WebSocketDisconnect: the connection is closed instead.
+        """
+        text: str = self._next("text", timeout)
+        return text
+
+    def receive_bytes(self, timeout: float | None = None) -> bytes:
+        """Return the next message, which is bytes; see the setting `binary`.
+
+        Raises:
+            WebSocketDisconnect: the connection is closed instead.
+        """
+        data: bytes = self._next("bytes", timeout)
+        return data
+
+    def receive_json(self, mode: Literal["text", "binary"] = "text", timeout: float | None = None) -> Any:
+        """Return what the next message says in JSON.
+
+        Raises:
+            WebSocketDisconnect: the connection is closed instead.
+        """
+        return json.loads(self._next("text" if mode == "text" else "bytes", timeout))
+
+    def _next(self, kind: Literal["text", "bytes"], timeout: float | None) -> Any:
+        message = self.receive(timeout)
+        self._raise_on_close(message)
+        if kind not in message:
+            raise AssertionError(f"expected a message of {kind}, but got {message}")
+        return message[kind]
+
+    def _raise_errors(self) -> None:
+        """Raise what went wrong in the app, once."""
+        errors, self._wire.errors = self._wire.errors, []
+        if not errors or not self._client._raise_server_exceptions:  # noqa: SLF001
+            return
+        if len(errors) == 1:
+            raise errors[0]
+        raise ExceptionGroup(f"connection {self.connection_id} had {len(errors)} errors", errors)
+
+
+def _handshake(scope: Scope) -> Handshake:
+    query = parse_qsl(scope["query_string"].decode("ascii"), keep_blank_values=True)
+    return Handshake(
+        headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]),
+        query=((PATH_PARAMETER, scope["path"]), *query),
+        source_ip=scope["client"][0],
+    )
+
+
+def _denial(refusal: Refuse) -> WebSocketDenialResponse:
+    # Its base is the Response of whichever httpx there is.
+    response: Any = WebSocketDenialResponse
+    denial: WebSocketDenialResponse = response(status_code=refusal.status, content=refusal.body.encode())
+    # What a browser reports of a handshake that failed; Starlette leaves both unset.
+    denial.code, denial.reason = 1006, ""
+    return denial
+
+
+@contextmanager
+def _unwrapped() -> Iterator[None]:
+    """Raise an app's own error where its lifespan failed, as Starlette's client does."""
+    try:
+        yield
+    except ConfigurationError as error:
+        if isinstance(error.__cause__, Exception):
+            raise error.__cause__ from None
+        raise
