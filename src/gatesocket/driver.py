@@ -19,7 +19,9 @@ from gatesocket.exceptions import (
     ConfigurationError,
     ConnectionGone,
     GatewayError,
+    InboxFull,
     LeaseLost,
+    RecordTooLarge,
     SnapshotError,
 )
 from gatesocket.gateway.base import GatewayClient
@@ -140,12 +142,19 @@ class Driver:
     async def message(self, event: Message, invocation: Invocation) -> None:
         """Wake the route for a message, unless another invocation has the connection and will see to it."""
         entry = Entry("message", event.message_id, event.text)
-        if not await self._enter(event.connection_id, entry, invocation):
+        try:
+            known = await self._enter(event.connection_id, entry, invocation)
+        except InboxFull as error:
+            logger.warning("%s; message %s is lost and the connection is closed", error, event.message_id)
+            await self._close(event.connection_id)
+            return
+        if not known:
             logger.warning(
-                "connection %s sent a message but has no record: it expired, or its route has ended; it is closed",
+                "connection %s sent message %s but has no record: it expired, or its route has ended; it is closed",
                 event.connection_id,
+                event.message_id,
             )
-            await self._close_unknown(event.connection_id)
+            await self._close(event.connection_id)
 
     async def disconnect(self, event: Disconnect, invocation: Invocation) -> None:
         """Wake the route for its end, after whatever came before."""
@@ -191,7 +200,11 @@ class Driver:
         except LeaseLost as error:
             logger.warning("%s; what this one would have written is left to it", error)
         except SnapshotError as error:
-            await self._abandon(run, invocation, error)
+            # 1012, "service restart": the client comes back to the code of today. The codes are IANA's,
+            # https://www.iana.org/assignments/websocket/websocket.xml#close-code-number.
+            await self._abandon(run, invocation, 1012, error)
+        except RecordTooLarge as error:
+            await self._abandon(run, invocation, 1011, error)
 
     async def _activate(
         self, run: Run, connection_scope: scope.Scope, invocation: Invocation, snapshot: bytes | None
@@ -221,19 +234,19 @@ class Driver:
             current_connection.reset(token)
         return snapshot, False
 
-    async def _abandon(self, run: Run, invocation: Invocation, error: SnapshotError) -> None:
-        """Close a connection whose route can't be woken, so that its client comes back to the code of today."""
-        logger.error("connection %s can't be woken and is closed: %s", run.connection_id, error)
-        # 1012, "service restart": https://www.iana.org/assignments/websocket/websocket.xml#close-code-number
-        await run.close(1012)
+    async def _abandon(self, run: Run, invocation: Invocation, code: int, error: Exception) -> None:
+        """Close a connection whose route can't be woken any more."""
+        logger.error("connection %s can't go on and is closed: %s", run.connection_id, error)
+        await run.close(code)
         await self._registry.delete(run.connection_id, holder=invocation.id)
         self._on_error(error)
 
-    async def _close_unknown(self, connection_id: str) -> None:
+    async def _close(self, connection_id: str) -> None:
+        """Close a connection that this invocation doesn't run."""
         try:
             await self._gateway.close(connection_id)
         except ConnectionGone:
-            pass
+            logger.debug("connection %s had left before it was closed", connection_id)
         except GatewayError:
             logger.exception("connection %s could not be closed", connection_id)
 
