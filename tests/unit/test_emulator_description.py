@@ -99,6 +99,7 @@ FIFO = "  Queue: {Type: AWS::SQS::Queue, Properties: {FifoQueue: true}}\n"
         ("!GetAtt Queue.QueueName", QUEUE, "Queue"),
         ("!GetAtt Queue.Arn", QUEUE, f"arn:aws:sqs:eu-west-1:{ACCOUNT}:Queue"),
         ("!Ref Bucket", "  Bucket: {Type: AWS::S3::Bucket}\n", "Bucket"),
+        ("!Ref ApiprodStage", WEBSOCKET_API, "prod"),
         ("!GetAtt FunctionRole.Arn", "", f"arn:aws:iam::{ACCOUNT}:role/FunctionRole"),
     ],
 )
@@ -163,10 +164,11 @@ def test_an_api_without_a_stage_is_refused(described: Describe) -> None:
 
 
 def test_an_api_has_the_stage_of_its_own(described: Describe) -> None:
-    other = WEBSOCKET_API.replace("Api:", "Aaa:", 1).replace("prod", "test")
-    api = described(SAM + FUNCTION + other + WEBSOCKET_API).api
+    http = "  Http: {Type: AWS::Serverless::HttpApi, Properties: {StageName: other}}\n"
+    events = "      Events: {Any: {Type: HttpApi, Properties: {ApiId: !Ref Http}}}\n"
+    api = described(SAM + http + FUNCTION + events + WEBSOCKET_API).api
     assert api is not None
-    assert api.stage == "test"
+    assert api.stage == "prod"
 
 
 def test_http_events_are_routes(described: Describe) -> None:
@@ -306,6 +308,12 @@ PROXY = """
 """
 
 
+ELSEWHERE = f"""{FUNCTION}{WEBSOCKET_API}
+  Leave: {{Type: AWS::ApiGatewayV2::Route, Properties: {{ApiId: !Ref Api, RouteKey: leave, Target: !Ref Integration}}}}
+  Integration: {{Type: AWS::ApiGatewayV2::Integration, Properties: {{ApiId: !Ref Api, IntegrationUri: "http://x"}}}}
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "note"),
     [
@@ -316,6 +324,7 @@ PROXY = """
         (TWO_APIS, "Second: only the first WebSocket API of a template is run, which is Api"),
         (AUTHORIZED, "ApiConnectRoute: its authorizer isn't run: every client passes"),
         (STREAM, "FunctionChanges: only SQS queues invoke functions here; it isn't polled"),
+        (ELSEWHERE, "Leave: its integration isn't a function of this template (AWS_PROXY); it isn't run"),
         (PROXY, "Http: /x has no function of this template behind it; it isn't run"),
     ],
 )
@@ -334,6 +343,14 @@ def test_what_cannot_be_run_is_named(described: Describe, text: str, note: str) 
         (
             f"{FUNCTION}      Environment: {{Variables: {{X: !GetAtt Function.Colour}}}}\n",
             "template.yaml:7: Function: Function.Colour has no value on this machine",
+        ),
+        ("  Queue: {Type: [1]}\n", "template.yaml:6: Queue: expected a resource with a Type"),
+        ("  Queue: 7\n", "template.yaml"),
+        (f"{FUNCTION}      Timeout: soon\n", "template.yaml:7: Function: its properties can't be read: ValueError("),
+        ("  Queue: {Type: AWS::SQS::Queue, Properties: 7}\n", "template.yaml:6: Queue: its properties can't be read"),
+        (
+            f"{FUNCTION}      Environment: {{Variables: {{X: !Ref Nobody}}}}\n",
+            "template.yaml:7: Function: Ref names 'Nobody', which is neither a parameter nor a resource",
         ),
     ],
 )

@@ -28,6 +28,14 @@ def read(path: Path, **parameters: str) -> Template:
 
 
 SERVERLESS = "Transform: AWS::Serverless-2016-10-31\n"
+BARE_ROUTE = f"""{SERVERLESS}
+Resources:
+  Api:
+    Type: AWS::Serverless::WebSocketApi
+    Properties:
+      RouteSelectionExpression: x
+      Routes: {{$default: 7}}
+"""
 QUEUE = "Resources:\n  Queue: {Type: AWS::SQS::Queue}\n"
 SAM = """
 Transform: AWS::Serverless-2016-10-31
@@ -153,6 +161,7 @@ Resources:
         ),
         (f"{SERVERLESS}Globals: {{Nonsense: {{}}}}\n{QUEUE}", "template.yaml: 'Globals' section is invalid."),
         (f"{SERVERLESS}Globals: 7\n{QUEUE}", "template.yaml: "),
+        (BARE_ROUTE, "template.yaml: the template can't be translated: "),
         (f"{SERVERLESS}{QUEUE}  B: 7\n", "template.yaml: "),
         (f"{SERVERLESS}Resources:\n  A: {{Type: AWS::Serverless::Function, Properties: []}}\n", "template.yaml:"),
     ],

@@ -31,9 +31,20 @@ def describe(template: Template, *, region: str, addresses: Addresses) -> Resour
     """Say what *template* asks for, with every reference resolved to what it is on this machine.
 
     Raises:
-        ConfigurationError: a reference that can't be resolved, or a function without a handler or a directory.
+        ConfigurationError: a reference that can't be resolved, a function without a handler or a directory, or
+            properties that CloudFormation would refuse.
     """
-    return _Description(template, region=region, addresses=addresses).resources()
+    for logical_id, resource in template.body["Resources"].items():
+        if not isinstance(resource, Mapping) or not isinstance(resource.get("Type"), str):
+            raise ConfigurationError(f"{template.where(logical_id)}: {logical_id}: expected a resource with a Type")
+    description = _Description(template, region=region, addresses=addresses)
+    try:
+        return description.resources()
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        where = f"{template.where(description.reading)}: {description.reading}"
+        raise ConfigurationError(
+            f"{where}: its properties can't be read: {error!r}. Try: cfn-lint {template.path}"
+        ) from error
 
 
 _SILENT: Final = frozenset(
@@ -95,6 +106,8 @@ class _Description:
         self._region = region
         self._addresses = addresses
         self._notes: list[Note] = []
+        self.reading = ""
+        """The logical id of the resource whose properties were looked at last; for errors."""
         pseudo = {
             "AWS::AccountId": ACCOUNT,
             "AWS::NotificationARNs": [],
@@ -346,6 +359,7 @@ class _Description:
         return [logical_id for logical_id, resource in self._resources.items() if resource["Type"] == kind]
 
     def _properties(self, logical_id: str) -> dict[str, Any]:
+        self.reading = logical_id
         try:
             properties = self._resolver.resolve(self._resources[logical_id].get("Properties") or {})
         except ConfigurationError as error:

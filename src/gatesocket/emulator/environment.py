@@ -13,6 +13,9 @@ __all__ = ["in_process", "of_function", "of_runtime"]
 _FOREIGN: Final = ("AWS_DEFAULT_PROFILE", "AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 """What a developer's shell may hold and no function may use: it would lead to a real account."""
 
+_SYSTEM: Final = ("HOME", "LANG", "LC_ALL", "PATH", "SYSTEMROOT", "TMPDIR")
+"""What a Python process needs of the system that it runs on."""
+
 
 def of_function(function: Function, resources: Resources, *, region: str, addresses: Addresses) -> dict[str, str]:
     """Return the variables that *function* has in every way of running it.
@@ -32,12 +35,23 @@ def of_function(function: Function, resources: Resources, *, region: str, addres
     return {**aws, **function.environment}
 
 
-def of_runtime(function: Function) -> dict[str, str]:
-    """Return the variables that Lambda adds in a function's own process.
+def of_runtime(function: Function, variables: Mapping[str, str], *, runtime_api: str) -> dict[str, str]:
+    """Return the whole environment of a process that runs only *function*.
+
+    Nothing else of this process's environment goes in, as in Lambda: what a developer's shell happens to hold would
+    hide that the template doesn't give it.
+
+    Args:
+        function: the function.
+        variables: what `of_function` says.
+        runtime_api: host and port of its Runtime API.
 
     Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
     """
     return {
+        **{name: os.environ[name] for name in _SYSTEM if name in os.environ},
+        "PYTHONUNBUFFERED": "1",
+        "AWS_LAMBDA_RUNTIME_API": runtime_api,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
@@ -45,12 +59,8 @@ def of_runtime(function: Function) -> dict[str, str]:
         "AWS_LAMBDA_LOG_STREAM_NAME": "local",
         "LAMBDA_TASK_ROOT": str(function.code),
         "_HANDLER": function.handler,
+        **variables,
     }
-
-
-def without_foreign(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return *environment* without what would lead to a real AWS account."""
-    return {name: value for name, value in environment.items() if name not in _FOREIGN}
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from gatesocket.emulator.gateway import Gateway, Invoke
 from gatesocket.emulator.ids import random_id
 from gatesocket.emulator.queues import Poller
 from gatesocket.emulator.resources import Addresses, Resources
+from gatesocket.emulator.runtimes import RuntimeFunction
 from gatesocket.emulator.template import Template
 from gatesocket.exceptions import ConfigurationError
 
@@ -116,9 +117,14 @@ class Stack:
             logical_id: environment.of_function(function, self.resources, region=self._region, addresses=addresses)
             for logical_id, function in self.resources.functions.items()
         }
-        exit_stack.enter_context(environment.in_process(environments))
+        if self._runtimes is None:
+            exit_stack.enter_context(environment.in_process(environments))
         for logical_id, function in self.resources.functions.items():
-            invocable: Invocable = InProcessFunction(function)
+            invocable: Invocable
+            if self._runtimes is None:
+                invocable = InProcessFunction(function)
+            else:
+                invocable = RuntimeFunction(function, environments[logical_id], count=self._runtimes)
             await invocable.start()
             exit_stack.push_async_callback(invocable.aclose)
             self._functions[logical_id] = invocable
