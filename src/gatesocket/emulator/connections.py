@@ -7,6 +7,7 @@ them, none waits for another, and a slow one holds nothing up.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
 from urllib.parse import parse_qsl
 
 from starlette.types import Message, Receive, Scope, Send
@@ -30,7 +31,11 @@ __all__ = ["Connections", "milliseconds"]
 Invoker = Callable[[Invoke], Awaitable[Answer]]
 """Runs the function that an effect names, and returns what it answered. Never raises."""
 
-_DISCONNECT_CODE_MISSING = 1006
+ToClient = Accept | Refuse | SendText | Close
+"""The effects that a client sees."""
+
+_ABNORMAL: Final = 1006
+"""The code of a connection that ended without a close frame (RFC 6455, section 7.4.1)."""
 
 
 def milliseconds() -> int:
@@ -51,7 +56,7 @@ class Connections:
         self._gateway = gateway
         self._invoke = invoke
         self._clock = clock
-        self._outboxes: dict[str, asyncio.Queue[Effect | None]] = {}
+        self._outboxes: dict[str, asyncio.Queue[ToClient | None]] = {}
         self._invocations: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -59,7 +64,7 @@ class Connections:
         """Hold one client's socket from its handshake to its end; *query* is that of the stage's URL."""
         await receive()  # websocket.connect
         connection_id, effects = self._gateway.handshake(_handshake(scope, query), now=self._clock())
-        outbox = self._outboxes[connection_id] = asyncio.Queue[Effect | None]()
+        outbox = self._outboxes[connection_id] = asyncio.Queue[ToClient | None]()
         self._perform(effects)
         accepted = asyncio.Event()
         try:
@@ -68,6 +73,8 @@ class Connections:
                 await self._write(outbox, send, accepted)
                 reader.cancel()
         finally:
+            # Of a connection that has ended in the model too, nothing follows.
+            self._perform(self._gateway.left(connection_id, None, "", now=self._clock()))
             del self._outboxes[connection_id]
 
     def manage(self, method: str, connection_id: str, body: bytes) -> ManagementResponse:
@@ -88,12 +95,10 @@ class Connections:
     async def _read(self, connection_id: str, receive: Receive, accepted: asyncio.Event) -> None:
         while True:
             message = await receive()
-            now = self._clock()
             if message["type"] == "websocket.disconnect":
-                code = message.get("code", _DISCONNECT_CODE_MISSING)
-                dropped = code == _DISCONNECT_CODE_MISSING
-                reason = message.get("reason") or ""
-                self._perform(self._gateway.left(connection_id, None if dropped else code, reason, now=now))
+                now = self._clock()
+                code = None if message["code"] == _ABNORMAL else message["code"]
+                self._perform(self._gateway.left(connection_id, code, message.get("reason") or "", now=now))
                 self._outboxes[connection_id].put_nowait(None)
                 return
             # A client that doesn't wait for the handshake's answer is made to.
@@ -107,7 +112,7 @@ class Connections:
             )
             self._perform(effects)
 
-    async def _write(self, outbox: asyncio.Queue[Effect | None], send: Send, accepted: asyncio.Event) -> None:
+    async def _write(self, outbox: asyncio.Queue[ToClient | None], send: Send, accepted: asyncio.Event) -> None:
         while (effect := await outbox.get()) is not None:
             try:
                 for message in _messages(effect):
@@ -126,8 +131,8 @@ class Connections:
                 invocation = asyncio.create_task(self._run(effect))
                 self._invocations.add(invocation)
                 invocation.add_done_callback(self._invocations.discard)
-            elif (outbox := self._outboxes.get(effect.connection_id)) is not None:
-                outbox.put_nowait(effect)
+            else:
+                self._outboxes[effect.connection_id].put_nowait(effect)
         self._set_timer()
 
     async def _run(self, invocation: Invoke) -> None:
@@ -157,7 +162,7 @@ def _handshake(scope: Scope, query: str) -> Handshake:
     )
 
 
-def _messages(effect: Effect) -> list[Message]:
+def _messages(effect: ToClient) -> list[Message]:
     """Say in ASGI what an effect does to a client's socket."""
     match effect:
         case Accept(subprotocol=subprotocol):
@@ -170,7 +175,4 @@ def _messages(effect: Effect) -> list[Message]:
             ]
         case SendText(text=text):
             return [{"type": "websocket.send", "text": text}]
-        case Close(code=code, reason=reason):
-            return [{"type": "websocket.close", "code": code, "reason": reason}]
-        case Invoke():
-            raise AssertionError("an invocation isn't written to a socket")
+    return [{"type": "websocket.close", "code": effect.code, "reason": effect.reason}]

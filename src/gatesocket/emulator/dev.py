@@ -24,6 +24,9 @@ __all__ = ["Options", "bind", "run", "supervise"]
 FAILED: Final = 2
 """Exit status of a stack that can't be started as it is configured."""
 
+BACKLOG: Final = 2048
+"""How many clients can wait; uvicorn's own number."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -48,6 +51,8 @@ def bind(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        # From now on clients wait for the stack instead of being refused.
+        listening.listen(BACKLOG)
     except (OSError, OverflowError) as error:
         listening.close()
         raise ConfigurationError(

@@ -1,0 +1,72 @@
+"""What stands behind the emulator's server in a test: a gateway model and functions written in the test."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from gatesocket.emulator.answers import Answer, Failed, Returned
+from gatesocket.emulator.api import Api, Route
+from gatesocket.emulator.connections import Connections
+from gatesocket.emulator.dev import bind
+from gatesocket.emulator.effects import Invoke
+from gatesocket.emulator.gateway import Gateway
+from gatesocket.emulator.http_api import HttpRequest, HttpResponse
+from gatesocket.emulator.ids import random_id
+from gatesocket.emulator.server import Server, serve
+
+__all__ = ["LittleStack", "serving"]
+
+Handler = Callable[[dict[str, Any]], Any]
+
+
+@dataclass
+class LittleStack:
+    """A stack of one function: *handler* gets each Lambda event, and returns or raises."""
+
+    handler: Handler
+    api: Api = field(
+        default_factory=lambda: Api(
+            "a1",
+            "prod",
+            "us-east-1",
+            "127.0.0.1",
+            r"\$default",
+            {key: Route("F") for key in ("$connect", "$default", "$disconnect")},
+        )
+    )
+    events: "asyncio.Queue[dict[str, Any]]" = field(default_factory=asyncio.Queue)
+    """Every event that the function got."""
+    requests: list[tuple[HttpRequest, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.connections = Connections(Gateway(self.api, new_id=random_id), self._invoke)
+
+    async def request(self, request: HttpRequest, path: str) -> HttpResponse:
+        self.requests.append((request, path))
+        return HttpResponse(200, (("content-type", "text/plain"), ("content-length", "99")), b"from the function")
+
+    async def _invoke(self, effect: Invoke) -> Answer:
+        event: Any = effect.event
+        self.events.put_nowait(event)
+        try:
+            return Returned(self.handler(event))
+        except Exception as error:
+            return Failed(type(error).__name__, str(error))
+
+
+@contextlib.asynccontextmanager
+async def serving(stack: LittleStack, *, with_edge: bool = False) -> AsyncIterator[str]:
+    """Serve *stack* on a free port, until the process is told to end; give ``127.0.0.1:port``."""
+    with bind("127.0.0.1", 0) as listening:
+        host, port = listening.getsockname()
+        server: Any = Server(stack, with_edge=with_edge)  # type: ignore[arg-type]
+        served = asyncio.create_task(serve(server, listening))
+        try:
+            yield f"{host}:{port}"
+        finally:
+            await stack.connections.aclose(grace=1)
+            signal.raise_signal(signal.SIGTERM)
+            await served

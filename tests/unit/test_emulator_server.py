@@ -1,0 +1,213 @@
+"""The emulated API Gateway on a real socket."""
+
+import asyncio
+import signal
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import Frame, Opcode
+
+from gatesocket.emulator import server as server_module
+from gatesocket.emulator.dev import bind
+from gatesocket.emulator.server import Server, serve
+from support.stack import LittleStack, serving
+
+
+def accept(event: dict[str, Any]) -> dict[str, Any]:
+    return {"statusCode": 200}
+
+
+async def connection_id(stack: LittleStack) -> str:
+    """Return the id of the connection whose event is the next."""
+    identifier: str = (await stack.events.get())["requestContext"]["connectionId"]
+    return identifier
+
+
+@pytest.mark.parametrize("path", ["/prod", "/prod/", "/prod?a=1"])
+async def test_a_client_connects_to_the_stage(path: str) -> None:
+    stack = LittleStack(accept)
+    async with serving(stack) as address, connect(f"ws://{address}{path}") as client:
+        await client.send("hi")
+        assert (await stack.events.get())["requestContext"]["eventType"] == "CONNECT"
+        assert (await stack.events.get())["body"] == "hi"
+
+
+@pytest.mark.parametrize("path", ["/prod/extra", "/other", "/"])
+async def test_every_other_path_is_forbidden(path: str) -> None:
+    async with serving(LittleStack(accept)) as address:
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"ws://{address}{path}")
+    assert refused.value.response.status_code == 403
+
+
+async def test_behind_the_edge_a_client_connects_to_any_path() -> None:
+    stack = LittleStack(accept)
+    async with serving(stack, with_edge=True) as address:
+        async with connect(f"ws://{address}/ws/a%20b?name=ann&name=bob"):
+            event = await stack.events.get()
+        assert event["multiValueQueryStringParameters"] == {"__path": ["/ws/a b"], "name": ["ann", "bob"]}
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"ws://{address}/prod/extra")
+    assert refused.value.response.status_code == 403
+
+
+async def test_a_refused_handshake_has_the_functions_status_and_body() -> None:
+    async with serving(LittleStack(lambda event: {"statusCode": 401, "body": "no token"})) as address:
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"ws://{address}/prod")
+    assert (refused.value.response.status_code, refused.value.response.body) == (401, b"no token")
+
+
+async def test_a_subprotocol_is_what_the_function_answers() -> None:
+    answer = {"statusCode": 200, "headers": {"Sec-WebSocket-Protocol": "chat"}}
+    async with (
+        serving(LittleStack(lambda event: answer)) as address,
+        connect(f"ws://{address}/prod", subprotocols=["other", "chat"]) as client,  # type: ignore[list-item]
+    ):
+        assert client.subprotocol == "chat"
+
+
+async def test_the_gateway_accepts_no_compression() -> None:
+    async with serving(LittleStack(accept)) as address, connect(f"ws://{address}/prod") as client:
+        assert client.protocol.extensions == []
+
+
+async def test_pings_are_answered_and_no_events() -> None:
+    stack = LittleStack(accept)
+    async with serving(stack) as address, connect(f"ws://{address}/prod") as client:
+        await (await client.ping())
+        await client.send("after")
+        await stack.events.get()
+        assert (await stack.events.get())["body"] == "after"
+
+
+async def test_a_message_in_small_frames_passes_where_one_large_frame_does_not() -> None:
+    stack = LittleStack(accept)
+    async with serving(stack) as address, connect(f"ws://{address}/prod") as client:
+        await client.send(["x" * 30_000] * 3)
+        await stack.events.get()
+        assert len((await stack.events.get())["body"]) == 90_000
+        await client.send("x" * 33_000)
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1009
+        assert (await stack.events.get())["requestContext"]["disconnectStatusCode"] == 1009
+
+
+async def test_the_largest_frame_counts_wherever_it_stands() -> None:
+    async with serving(LittleStack(accept)) as address, connect(f"ws://{address}/prod") as client:
+        await client.send(["x", "x" * 33_000, "x"])
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1009
+
+
+async def test_a_message_that_does_not_fit_into_memory_is_1009_too() -> None:
+    async with serving(LittleStack(accept)) as address, connect(f"ws://{address}/prod") as client:
+        await client.send("x" * (server_module.MESSAGE_MEMORY + 1))
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1009
+
+
+async def test_a_binary_message_is_1003() -> None:
+    async with serving(LittleStack(accept)) as address, connect(f"ws://{address}/prod") as client:
+        await client.send(b"x")
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1003
+
+
+async def test_a_connection_that_breaks_is_1006() -> None:
+    stack = LittleStack(accept)
+    async with serving(stack) as address:
+        client = await connect(f"ws://{address}/prod")
+        client.transport.abort()
+        await stack.events.get()
+        assert (await stack.events.get())["requestContext"]["disconnectStatusCode"] == 1006
+
+
+@pytest.mark.parametrize(
+    ("frame", "code", "reason"),
+    [
+        (Frame(Opcode.CLOSE, b""), 1005, "Client-side close frame status not set"),
+        (Frame(Opcode.CLOSE, b"\x0f\xa0bye"), 4000, "bye"),
+    ],
+)
+async def test_a_close_frame_is_told_with_its_code_and_reason(frame: Frame, code: int, reason: str) -> None:
+    stack = LittleStack(accept)
+    async with serving(stack) as address, connect(f"ws://{address}/prod") as client:
+        client.transport.write(frame.serialize(mask=True))
+        await stack.events.get()
+        context = (await stack.events.get())["requestContext"]
+    assert (context["disconnectStatusCode"], context["disconnectReason"]) == (code, reason)
+
+
+async def test_the_management_api_posts_tells_and_closes() -> None:
+    stack = LittleStack(accept)
+    async with serving(stack) as address, connect(f"ws://{address}/prod") as client, httpx.AsyncClient() as http:
+        url = f"http://{address}/prod/@connections/{quote(await connection_id(stack), safe='')}"
+        assert (await http.post(url, content=b"hi")).status_code == 200
+        assert await client.recv() == "hi"
+        assert (await http.get(url)).json()["identity"]["sourceIp"] == "127.0.0.1"
+        assert (await http.delete(url)).status_code == 204
+        with pytest.raises(ConnectionClosed):
+            await client.recv()
+        assert (await http.post(url, content=b"hi")).headers["x-amzn-ErrorType"] == "GoneException"
+
+
+async def test_a_plain_request_to_the_stage_is_told_to_upgrade() -> None:
+    async with serving(LittleStack(accept)) as address, httpx.AsyncClient() as http:
+        for path in ("/prod", "/prod/"):
+            response = await http.get(f"http://{address}{path}")
+            assert (response.status_code, response.json()) == (426, {"message": "Upgrade Required"})
+
+
+async def test_every_other_request_is_the_http_apis() -> None:
+    stack = LittleStack(accept)
+    async with serving(stack) as address, httpx.AsyncClient() as http:
+        response = await http.post(f"http://{address}/a%20b?x=1", content=iter_of(b"some", b"body"))
+    assert response.text == "from the function"
+    ((request, path),) = stack.requests
+    assert (path, request.raw_path, request.query) == ("/a b", "/a%20b", "x=1")
+    assert (request.method, request.body, request.source_ip) == ("POST", b"somebody", "127.0.0.1")
+
+
+async def iter_of(*parts: bytes) -> Any:
+    for part in parts:
+        yield part
+
+
+async def test_two_interrupts_end_the_server_at_once() -> None:
+    """The first Ctrl+C waits for the client that is still connected, the second doesn't."""
+    stack = LittleStack(accept)
+    with bind("127.0.0.1", 0) as listening:
+        served = asyncio.create_task(serve(Server(stack, with_edge=False), listening))  # type: ignore[arg-type]
+        async with connect(f"ws://127.0.0.1:{listening.getsockname()[1]}/prod"):
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            await served
+
+
+async def test_without_a_clients_address_a_request_is_local() -> None:
+    stack = LittleStack(accept)
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/x", "raw_path": b"/x", "query_string": b"", "headers": []}
+    await Server(stack, with_edge=False)(scope, receive, send)  # type: ignore[arg-type]
+    assert stack.requests[0][0].source_ip == "127.0.0.1"
+    assert sent[0]["headers"] == [(b"content-type", b"text/plain"), (b"content-length", b"17")]
