@@ -80,7 +80,8 @@ class GatewayTestClient(TestClient):
         function_timeout: float = INTEGRATION_SECONDS,
     ) -> None:
         hibernation.prepare(app)
-        self.registry = MemoryRegistry() if registry is None else registry
+        self.registry: Registry = MemoryRegistry() if registry is None else registry
+        """Where the connections of this client are kept."""
         self._settings = settings or Settings()
         self._function_timeout = function_timeout
         self._raise_server_exceptions = raise_server_exceptions
@@ -144,11 +145,8 @@ class GatewayTestClient(TestClient):
         It can't be one for each, as in Starlette: a broadcast from one connection reaches another.
         """
         with self._lock:
-            if not self._holders:
-                self._start()
+            portal = self.portal or self._start()
             self._holders += 1
-            portal = self.portal
-        assert portal is not None  # noqa: S101  # for mypy: it was started above
         try:
             yield portal
         finally:
@@ -157,14 +155,15 @@ class GatewayTestClient(TestClient):
                 if not self._holders:
                     self._stack.close()
 
-    def _start(self) -> None:
+    def _start(self) -> BlockingPortal:
         with ExitStack() as stack:
-            self.portal = stack.enter_context(start_blocking_portal(**self.async_backend))
+            portal = self.portal = stack.enter_context(start_blocking_portal(**self.async_backend))
             stack.callback(setattr, self, "portal", None)
-            self._gateway = self.portal.call(self._make_gateway)
+            gateway = self._gateway = portal.call(self._make_gateway)
             stack.callback(setattr, self, "_gateway", None)
-            stack.callback(self.portal.call, self._gateway.aclose)
+            stack.callback(portal.call, gateway.aclose)
             self._stack = stack.pop_all()
+        return portal
 
     async def _make_gateway(self) -> InProcessGateway:
         return InProcessGateway(
@@ -190,6 +189,8 @@ class GatewayTestSession(WebSocketTestSession):
     """
 
     accepted_subprotocol: str | None  # type: ignore[assignment]  # Starlette's says None and means this
+    gateway: InProcessGateway
+    """The emulated API Gateway behind the connection."""
 
     def __init__(self, client: GatewayTestClient, scope: Scope) -> None:
         super().__init__(client.app, scope, client._portal_factory)  # noqa: SLF001  # a part of the client
@@ -200,8 +201,8 @@ class GatewayTestSession(WebSocketTestSession):
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self.portal = stack.enter_context(self.portal_factory())
-            self._gateway = self._client.gateway
-            self._wire, verdict = self.portal.call(self._gateway.connect, _handshake(self.scope))
+            self.gateway = self._client.gateway
+            self._wire, verdict = self.portal.call(self.gateway.connect, _handshake(self.scope))
             if isinstance(verdict, Refuse):
                 self._raise_errors()
                 raise _denial(verdict)
@@ -212,7 +213,7 @@ class GatewayTestSession(WebSocketTestSession):
     def __exit__(self, *args: object) -> None:
         with self.exit_stack:
             self.close(1000)
-            self.portal.call(self._gateway.rest, self._wire)
+            self.portal.call(self.gateway.rest, self._wire)
             self._raise_errors()
 
     @property
@@ -227,14 +228,14 @@ class GatewayTestSession(WebSocketTestSession):
         """
         if message["type"] == "websocket.disconnect":
             code = message.get("code", 1005)
-            self.portal.call(self._gateway.leave, self._wire, code, message.get("reason") or "")
+            self.portal.call(self.gateway.leave, self._wire, code, message.get("reason") or "")
             return
         data = message.get("bytes")
         if data is None:
             data = message["text"]
         elif self._binary:
             data = BINARY_PREFIX + b64encode(data).decode("ascii")
-        self.portal.call(self._gateway.send, self._wire, data)
+        self.portal.call(self.gateway.send, self._wire, data)
 
     def receive(self, timeout: float | None = None) -> Message:
         """Return the next message as ASGI has it, ``websocket.send`` or ``websocket.close``.
@@ -244,7 +245,7 @@ class GatewayTestSession(WebSocketTestSession):
             Exception: the app's, if it has failed and `raise_server_exceptions` holds.
         """
         try:
-            arrived = self.portal.call(self._gateway.receive, self._wire, timeout)
+            arrived = self.portal.call(self.gateway.receive, self._wire, timeout)
         except NothingToReceive:
             self._raise_errors()
             raise

@@ -9,10 +9,11 @@ import asyncio
 import json
 import time
 from collections import deque
+from collections.abc import Coroutine
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 from uuid import uuid4
 
 from starlette.types import ASGIApp
@@ -187,38 +188,50 @@ class InProcessGateway:
     def _perform(self, effects: list[Effect]) -> None:
         for effect in effects:
             wire = self._wires[effect.connection_id]
-            match effect:
-                case Invoke():
-                    self._start(wire, dict(effect.event), invocation_id=effect.invocation_id)
-                case Accept() | Refuse():
-                    wire.verdict = effect
-                case SendText():
-                    wire.arrived.append(effect.text)
-                case Close():
-                    wire.closed = effect
+            if isinstance(effect, Invoke):
+                self._start(wire, dict(effect.event), effect.invocation_id)
+            elif isinstance(effect, SendText):
+                wire.arrived.append(effect.text)
+            elif isinstance(effect, Close):
+                wire.closed = effect
+            else:
+                wire.verdict = effect
         self._pulse()
 
     async def _wake(self, event: dict[str, Any], delay: float) -> None:
         """Take a wake: one more invocation for its connection, after those that it has already."""
         connection_id = json.loads(event["Records"][0]["body"])["connection_id"]
-        self._start(self._wires.setdefault(connection_id, Wire(connection_id)), event, delay=delay)
+        wire = self._wires.setdefault(connection_id, Wire(connection_id))
+        if delay:
+            self._spawn(self._wake_later(wire, event, delay))
+        else:
+            self._start(wire, event)
 
-    def _start(self, wire: Wire, event: dict[str, Any], *, invocation_id: str | None = None, delay: float = 0) -> None:
+    async def _wake_later(self, wire: Wire, event: dict[str, Any], delay: float) -> None:
+        await asyncio.sleep(delay)
+        self._start(wire, event)
+
+    def _start(self, wire: Wire, event: dict[str, Any], invocation_id: str | None = None) -> None:
         wire.invocations += 1
-        self._tasks.add(asyncio.create_task(self._run(wire, event, invocation_id, delay)))
+        self._spawn(self._run(wire, event, invocation_id))
 
-    async def _run(self, wire: Wire, event: dict[str, Any], invocation_id: str | None, delay: float) -> None:
+    async def _run(self, wire: Wire, event: dict[str, Any], invocation_id: str | None) -> None:
         try:
-            if delay:
-                await asyncio.sleep(delay)
             async with wire.turn:
                 answer = await self._invoke(wire, event)
                 if invocation_id is not None:
                     self._perform(self._model.answered(invocation_id, answer, now=_now()))
         finally:
             wire.invocations -= 1
-            self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
-            self._pulse()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        self._pulse()
 
     async def _invoke(self, wire: Wire, event: dict[str, Any]) -> Answer:
         """Invoke the function; keep what goes wrong for the test, and give the gateway what Lambda would."""
