@@ -101,7 +101,7 @@ class RegistryError(GatesocketError):
 class InboxFull(RegistryError):
     """A connection's inbox can't take another entry; the entry was not stored."""
 
-    def __init__(self, connection_id: str, *, entries: int, size: int) -> None:
+    def __init__(self, connection_id: str, entries: int, size: int) -> None:
         super().__init__(connection_id, entries, size)
         self.connection_id = connection_id
         self.entries = entries
@@ -124,7 +124,10 @@ class LeaseLost(RegistryError):
         self.connection_id = connection_id
 
     def __str__(self) -> str:
-        return f"the lease on connection {self.connection_id!r} expired and another invocation took it"
+        return (
+            f"the lease on connection {self.connection_id!r} is lost: it expired and another invocation took it, or "
+            "the connection was deleted"
+        )
 
 
 class RecordTooLarge(RegistryError):

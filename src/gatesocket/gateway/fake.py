@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from gatesocket.emulator.ids import is_connection_id
-from gatesocket.exceptions import ConnectionGone, GatewayError, InvalidConnectionId, MessageTooLarge
-from gatesocket.gateway.base import ConnectionInfo
-from gatesocket.limits import MESSAGE_BYTES
+from gatesocket.exceptions import ConnectionGone, GatewayError, InvalidConnectionId
+from gatesocket.gateway.base import ConnectionInfo, wire_bytes
 
 __all__ = ["FakeGateway"]
 
@@ -74,9 +73,7 @@ class FakeGateway:
 
     async def post(self, connection_id: str, text: str) -> None:
         """See `GatewayClient.post`."""
-        size = len(text.encode())
-        if size > MESSAGE_BYTES:
-            raise MessageTooLarge(size, MESSAGE_BYTES)
+        wire_bytes(text)
         info = self._answer(connection_id)
         self.sent[connection_id].append(text)
         self._open[connection_id] = replace(info, last_active_at=self._clock())

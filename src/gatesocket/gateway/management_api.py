@@ -12,7 +12,7 @@ from gatesocket.exceptions import (
     InvalidConnectionId,
     MessageTooLarge,
 )
-from gatesocket.gateway.base import ConnectionInfo
+from gatesocket.gateway.base import ConnectionInfo, wire_bytes
 from gatesocket.limits import MESSAGE_BYTES
 
 if TYPE_CHECKING:
@@ -67,9 +67,7 @@ class ManagementAPI:
 
     async def post(self, connection_id: str, text: str) -> None:
         """See `GatewayClient.post`."""
-        data = text.encode()
-        if len(data) > MESSAGE_BYTES:
-            raise MessageTooLarge(len(data), MESSAGE_BYTES)
+        data = wire_bytes(text)
         try:
             await self._call(
                 connection_id, lambda client: client.post_to_connection(ConnectionId=connection_id, Data=data)

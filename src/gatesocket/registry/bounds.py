@@ -60,7 +60,7 @@ class Bounds:
         size = inbox_bytes(record.inbox)
         full = len(record.inbox) >= self.inbox_entries or size + entry_bytes(entry) > self.inbox_bytes
         if full and self.limited(entry):
-            raise InboxFull(record.connection_id, entries=len(record.inbox), size=size)
+            raise InboxFull(record.connection_id, len(record.inbox), size)
 
     def check_kept(self, record: Record) -> None:
         """Make sure that what *record* keeps leaves room for a full inbox.

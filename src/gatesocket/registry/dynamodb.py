@@ -62,7 +62,8 @@ class DynamoDBRegistry:
     two. Memberships that a release writes come on top, 25 to a call.
 
     A `delete` removes the record first, in the one write that decides whether it may, and the memberships then. If the
-    process dies between the two, the memberships expire with the time to live that they have of their own.
+    process dies between the two, or that write's answer is lost, the memberships stay until the time to live that they
+    have of their own is over, or a broadcast prunes them.
 
     Args:
         table: the table's name.
@@ -147,6 +148,7 @@ class DynamoDBRegistry:
         if stored is not None and stored.lease is None and stored.version == after.version:
             # This very call wrote it, and the answer was lost: anybody else's release follows on anybody else's take.
             return ()
+        await self._settle(record, stored, changes)
         raise LeaseLost(connection_id)
 
     async def delete(self, connection_id: str, *, holder: str | None = None) -> bool:
@@ -232,6 +234,17 @@ class DynamoDBRegistry:
         if user is not None:
             items.append(user_membership(connection_id, user, expires_at))
         return items
+
+    async def _settle(self, record: Record, stored: Record | None, changes: Changes) -> None:
+        """Make the memberships that a release has written without the right to say again what is *stored*."""
+        touched = changes.joined | changes.left
+        users = {record.user, changes.user}
+        groups = stored.groups & touched if stored is not None else frozenset()
+        user = stored.user if stored is not None and stored.user in users else None
+        put = self._memberships(stored or record, groups, user)
+        delete = self._memberships(record, touched - groups, None)
+        delete += [user_membership(record.connection_id, other, 0) for other in users - {user} if other is not None]
+        await self._write(put=put, delete=delete)
 
     async def _get(self, connection_id: str) -> Item | None:
         answer = await self._call(

@@ -1,0 +1,71 @@
+"""Registries of every kind, over real HTTP servers on this machine."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gatesocket.registry.base import Registry
+from gatesocket.registry.dynamodb import DynamoDBRegistry
+from gatesocket.registry.memory import MemoryRegistry
+from support import dynamodb
+from support.table import create_table
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+TABLES = count(1)
+
+
+@pytest.fixture(scope="session")
+def moto_client() -> Iterator["DynamoDBClient"]:
+    with dynamodb.moto() as url:
+        client = dynamodb.connect(url)
+        yield client
+        client.close()
+
+
+@pytest.fixture(scope="session")
+def dynalite_client() -> Iterator["DynamoDBClient"]:
+    with dynamodb.dynalite() as url:
+        client = dynamodb.connect(url)
+        yield client
+        client.close()
+
+
+@pytest.fixture(params=["moto", "dynalite"])
+def client(request: pytest.FixtureRequest) -> "DynamoDBClient":
+    """A client of each stand-in for DynamoDB in turn."""
+    found: DynamoDBClient = request.getfixturevalue(f"{request.param}_client")
+    return found
+
+
+@pytest.fixture
+def table(client: "DynamoDBClient") -> str:
+    """An empty table of the test's own."""
+    name = f"connections-{next(TABLES)}"
+    create_table(client, name)
+    return name
+
+
+@pytest.fixture(params=["memory", "dynamodb:moto", "dynamodb:dynalite"])
+def make_registry(request: pytest.FixtureRequest) -> Callable[..., Registry]:
+    """What makes a registry of each kind in turn, with the options given."""
+    kind, _, server = request.param.partition(":")
+    if kind == "memory":
+        return MemoryRegistry
+    client: DynamoDBClient = request.getfixturevalue(f"{server}_client")
+
+    def make(**options: Any) -> Registry:
+        name = f"connections-{next(TABLES)}"
+        create_table(client, name)
+        return DynamoDBRegistry(name, client=client, **options)
+
+    return make
+
+
+@pytest.fixture
+def registry(make_registry: Callable[..., Registry]) -> Registry:
+    """An empty registry of each kind in turn."""
+    return make_registry()

@@ -1,0 +1,533 @@
+"""What every registry promises (`gatesocket.registry.base.Registry`), asked of each of them."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import TypeVar
+
+import pytest
+
+from gatesocket.exceptions import InboxFull, LeaseLost, RecordTooLarge
+from gatesocket.registry.base import EVERYONE, Busy, Changes, Entry, Lease, Member, Record, Registry, Taken
+from gatesocket.registry.bounds import NAME_BYTES, Bounds
+
+MakeRegistry = Callable[..., Registry]
+T = TypeVar("T")
+
+NOW = 1_700_000_000_000  # ms since the epoch
+LATER = NOW + 30_000
+ANN = "TXzPWdnOjoECGjA="
+BOB = "YlzQXenPjoFDGkB="
+RECORD = Record(
+    connection_id=ANN,
+    scope=b"scope",
+    connected_at=NOW - 5000,
+    expires_at=NOW // 1000 + 7200,
+    snapshot=b"before",
+    groups=frozenset({EVERYONE, "lobby"}),
+    user="ann",
+)
+FIRST = Lease("first", expires_at=LATER)
+SECOND = Lease("second", expires_at=LATER + 30_000)
+HELLO = Entry("message", "m1", "hello")
+THERE = Entry("message", "m2", "there")
+LEFT = Entry("disconnect", "r3", "Going away", 1001)
+
+
+async def everything(items: AsyncIterator[T]) -> list[T]:
+    return [item async for item in items]
+
+
+async def members(registry: Registry, group: str, *, now: int = NOW) -> set[str]:
+    return {member.connection_id async for member in registry.members(group, now=now)}
+
+
+async def taken(registry: Registry, *, record: Record = RECORD, entry: Entry = HELLO, lease: Lease = FIRST) -> Record:
+    """Create *record* and take it."""
+    await registry.create(record)
+    answer = await registry.take(record.connection_id, entry, lease, now=NOW)
+    assert isinstance(answer, Taken)
+    return answer.record
+
+
+# Creating and reading.
+
+
+async def test_a_record_is_read_as_it_was_created(registry: Registry) -> None:
+    record = replace(
+        RECORD,
+        inbox=(HELLO, LEFT, Entry("wake", "w"), Entry("post", 'p"\n', 'a "quoted"\nline\0\u2028')),
+        outbox=("", "welcome", "\U0001f44b\n"),
+        live=True,
+        lease=FIRST,
+        attempts=2,
+        version=7,
+    )
+    await registry.create(record)
+    assert await registry.get(ANN, now=NOW) == record
+
+
+async def test_what_a_record_does_not_have_it_does_not_get(registry: Registry) -> None:
+    record = Record(ANN, b"", NOW, RECORD.expires_at, groups=frozenset())
+    await registry.create(record)
+    assert await registry.get(ANN, now=NOW) == record
+
+
+async def test_an_unknown_connection_has_no_record(registry: Registry) -> None:
+    assert await registry.get(BOB, now=NOW) is None
+
+
+async def test_a_record_is_absent_from_the_second_that_it_expires_in(registry: Registry) -> None:
+    await registry.create(RECORD)
+    assert await registry.get(ANN, now=RECORD.expires_at * 1000 - 1) is not None
+    assert await registry.get(ANN, now=RECORD.expires_at * 1000) is None
+
+
+async def test_creating_writes_the_memberships_of_groups_and_user(registry: Registry) -> None:
+    await registry.create(RECORD)
+    assert await everything(registry.members("lobby", now=NOW)) == [Member(ANN, "ann")]
+    assert await everything(registry.members(EVERYONE, now=NOW)) == [Member(ANN, "ann")]
+    assert await everything(registry.connections("ann", now=NOW)) == [ANN]
+
+
+async def test_a_record_without_a_user_belongs_to_nobody(registry: Registry) -> None:
+    await registry.create(replace(RECORD, user=None))
+    assert await everything(registry.members("lobby", now=NOW)) == [Member(ANN, None)]
+
+
+async def test_a_record_that_is_too_large_is_not_created(registry: Registry) -> None:
+    most = Bounds().kept_bytes
+    with pytest.raises(RecordTooLarge, match="room for") as caught:
+        await registry.create(replace(RECORD, snapshot=b"x" * most))
+    assert (caught.value.connection_id, caught.value.limit) == (ANN, most)
+    assert caught.value.size > most
+    assert await registry.get(ANN, now=NOW) is None
+    assert await members(registry, "lobby") == set()
+
+
+# Taking.
+
+
+async def test_taking_appends_the_entry_and_gives_the_lease(registry: Registry) -> None:
+    await registry.create(RECORD)
+    answer = await registry.take(ANN, HELLO, FIRST, now=NOW)
+    expected = replace(RECORD, inbox=(HELLO,), lease=FIRST, attempts=1, version=1)
+    assert answer == Taken(expected)
+    assert await registry.get(ANN, now=NOW) == expected
+
+
+async def test_an_unknown_connection_can_not_be_taken(registry: Registry) -> None:
+    assert await registry.take(BOB, HELLO, FIRST, now=NOW) is None
+    assert await registry.get(BOB, now=NOW) is None
+
+
+async def test_an_expired_connection_can_not_be_taken(registry: Registry) -> None:
+    await registry.create(RECORD)
+    assert await registry.take(ANN, HELLO, FIRST, now=RECORD.expires_at * 1000) is None
+
+
+async def test_entries_wait_in_order_while_another_holds_the_lease(registry: Registry) -> None:
+    await taken(registry)
+    assert await registry.take(ANN, THERE, SECOND, now=NOW) == Busy()
+    assert await registry.take(ANN, LEFT, SECOND, now=LATER - 1) == Busy()
+    record = await registry.get(ANN, now=NOW)
+    assert record is not None
+    assert (record.inbox, record.lease) == ((HELLO, THERE, LEFT), FIRST)
+
+
+async def test_an_expired_lease_is_taken_with_what_its_holder_left_undone(registry: Registry) -> None:
+    await taken(registry)
+    answer = await registry.take(ANN, THERE, SECOND, now=LATER)
+    assert answer == Taken(replace(RECORD, inbox=(HELLO, THERE), lease=SECOND, attempts=2, version=2))
+
+
+async def test_a_take_that_is_repeated_by_its_holder_changes_nothing(registry: Registry) -> None:
+    record = await taken(registry)
+    assert await registry.take(ANN, HELLO, FIRST, now=NOW) == Taken(record)
+    assert await registry.get(ANN, now=NOW) == record
+
+
+async def test_an_entry_that_waits_already_is_not_appended_again(registry: Registry) -> None:
+    await taken(registry)
+    for _ in range(2):
+        assert await registry.take(ANN, THERE, SECOND, now=NOW) == Busy()
+    record = await registry.get(ANN, now=NOW)
+    assert record is not None
+    assert record.inbox == (HELLO, THERE)
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        pytest.param(Bounds(inbox_entries=2), id="entries"),
+        pytest.param(Bounds(inbox_bytes=100), id="bytes"),
+    ],
+)
+async def test_a_full_inbox_takes_nothing_but_a_disconnect(make_registry: MakeRegistry, bounds: Bounds) -> None:
+    registry = make_registry(bounds=bounds)
+    await taken(registry)
+    assert await registry.take(ANN, THERE, SECOND, now=NOW) == Busy()
+    with pytest.raises(InboxFull, match="2 entries of 78 bytes") as caught:
+        await registry.take(ANN, Entry("message", "m3", "more"), SECOND, now=NOW)
+    assert (caught.value.connection_id, caught.value.entries, caught.value.size) == (ANN, 2, 78)
+    assert await registry.take(ANN, LEFT, SECOND, now=NOW) == Busy()
+    record = await registry.get(ANN, now=NOW)
+    assert record is not None
+    assert record.inbox == (HELLO, THERE, LEFT)
+
+
+async def test_a_full_inbox_of_a_dead_holder_can_be_taken_by_a_disconnect_only(make_registry: MakeRegistry) -> None:
+    registry = make_registry(bounds=Bounds(inbox_entries=1))
+    await taken(registry)
+    with pytest.raises(InboxFull):
+        await registry.take(ANN, THERE, SECOND, now=LATER)
+    answer = await registry.take(ANN, LEFT, SECOND, now=LATER)
+    assert isinstance(answer, Taken)
+    assert answer.record.inbox == (HELLO, LEFT)
+
+
+async def test_the_largest_message_fits_beside_another_half_as_large(registry: Registry) -> None:
+    await taken(registry, entry=Entry("message", "m1", "x" * 128 * 1024))
+    assert await registry.take(ANN, Entry("message", "m2", '"' * 63 * 1024), SECOND, now=NOW) == Busy()
+
+
+# Releasing.
+
+
+async def test_releasing_writes_the_changes_and_empties_the_inbox(registry: Registry) -> None:
+    record = await taken(registry)
+    changes = Changes(b"after", outbox=("still", "waiting"), live=True, user="ann")
+    assert await registry.release(record, changes, seen=1, now=NOW) == ()
+    expected = replace(RECORD, snapshot=b"after", outbox=("still", "waiting"), live=True, version=2)
+    assert await registry.get(ANN, now=NOW) == expected
+
+
+async def test_a_released_connection_can_be_taken_at_once(registry: Registry) -> None:
+    record = await taken(registry)
+    await registry.release(record, Changes(b"after", user="ann"), seen=1, now=NOW)
+    answer = await registry.take(ANN, THERE, SECOND, now=NOW)
+    assert answer == Taken(replace(RECORD, snapshot=b"after", inbox=(THERE,), lease=SECOND, attempts=1, version=3))
+
+
+async def test_a_release_that_has_not_seen_everything_returns_the_rest(registry: Registry) -> None:
+    record = await taken(registry)
+    await registry.take(ANN, THERE, SECOND, now=NOW)
+    await registry.take(ANN, LEFT, SECOND, now=NOW)
+    assert await registry.release(record, Changes(b"after"), seen=1, now=NOW) == (THERE, LEFT)
+    stored = await registry.get(ANN, now=NOW)
+    assert stored is not None
+    assert (stored.snapshot, stored.lease, stored.inbox) == (b"before", FIRST, (HELLO, THERE, LEFT))
+    assert await registry.release(record, Changes(b"after"), seen=3, now=NOW) == ()
+
+
+async def test_a_lost_lease_can_not_be_released(registry: Registry) -> None:
+    record = await taken(registry)
+    answer = await registry.take(ANN, THERE, SECOND, now=LATER)
+    with pytest.raises(LeaseLost, match="is lost") as caught:
+        await registry.release(record, Changes(b"after"), seen=1, now=LATER)
+    assert caught.value.connection_id == ANN
+    assert isinstance(answer, Taken)
+    assert await registry.get(ANN, now=NOW) == answer.record
+
+
+async def test_a_lease_that_was_taken_over_and_released_stays_lost(registry: Registry) -> None:
+    record = await taken(registry)
+    answer = await registry.take(ANN, THERE, SECOND, now=LATER)
+    assert isinstance(answer, Taken)
+    await registry.release(answer.record, Changes(b"by the second"), seen=2, now=LATER)
+    with pytest.raises(LeaseLost):
+        await registry.release(record, Changes(b"by the first"), seen=1, now=LATER)
+    stored = await registry.get(ANN, now=NOW)
+    assert stored is not None
+    assert stored.snapshot == b"by the second"
+
+
+async def test_an_expired_lease_that_nobody_took_is_still_its_holders(registry: Registry) -> None:
+    record = await taken(registry)
+    assert await registry.release(record, Changes(b"after"), seen=1, now=LATER + 1) == ()
+
+
+async def test_a_deleted_connection_can_not_be_released(registry: Registry) -> None:
+    record = await taken(registry)
+    await registry.delete(ANN)
+    with pytest.raises(LeaseLost):
+        await registry.release(record, Changes(b"after"), seen=1, now=NOW)
+    assert await registry.get(ANN, now=NOW) is None
+
+
+async def test_a_lost_lease_changes_no_membership(registry: Registry) -> None:
+    record = await taken(registry)
+    await registry.take(ANN, THERE, SECOND, now=LATER)
+    changes = Changes(b"after", joined=frozenset({"attic"}), left=frozenset({"lobby"}), user="beth")
+    with pytest.raises(LeaseLost):
+        await registry.release(record, changes, seen=1, now=LATER)
+    assert (await members(registry, "lobby"), await members(registry, "attic")) == ({ANN}, set())
+    assert await everything(registry.connections("ann", now=NOW)) == [ANN]
+    assert await everything(registry.connections("beth", now=NOW)) == []
+
+
+async def test_a_release_leaves_no_membership_of_a_deleted_connection(registry: Registry) -> None:
+    record = await taken(registry)
+    await registry.delete(ANN)
+    with pytest.raises(LeaseLost):
+        await registry.release(record, Changes(b"after", joined=frozenset({"attic"}), user="beth"), seen=1, now=NOW)
+    assert await members(registry, "attic") == set()
+    assert await everything(registry.connections("beth", now=NOW)) == []
+
+
+async def test_an_expired_connection_can_not_be_released(registry: Registry) -> None:
+    record = await taken(registry)
+    with pytest.raises(LeaseLost):
+        await registry.release(record, Changes(b"after"), seen=1, now=RECORD.expires_at * 1000)
+
+
+async def test_a_connection_that_was_not_taken_can_not_be_released(registry: Registry) -> None:
+    await registry.create(RECORD)
+    with pytest.raises(ValueError, match="was not taken"):
+        await registry.release(RECORD, Changes(b"after"), seen=0, now=NOW)
+
+
+async def test_more_entries_than_there_are_can_not_have_been_seen(registry: Registry) -> None:
+    record = await taken(registry)
+    with pytest.raises(ValueError, match="holds 1 entries, so that 2"):
+        await registry.release(record, Changes(b"after"), seen=2, now=NOW)
+
+
+async def test_a_release_that_keeps_too_much_leaves_the_lease(registry: Registry) -> None:
+    record = await taken(registry)
+    with pytest.raises(RecordTooLarge):
+        await registry.release(record, Changes(b"x" * Bounds().kept_bytes), seen=1, now=NOW)
+    assert await registry.get(ANN, now=NOW) == record
+
+
+async def test_releasing_joins_and_leaves_groups(registry: Registry) -> None:
+    record = await taken(registry)
+    joined, left = frozenset({"kitchen", "attic"}), frozenset({"lobby"})
+    await registry.release(record, Changes(b"after", joined=joined, left=left, user="ann"), seen=1, now=NOW)
+    stored = await registry.get(ANN, now=NOW)
+    assert stored is not None
+    assert stored.groups == {EVERYONE, "kitchen", "attic"}
+    assert await members(registry, "lobby") == set()
+    assert await everything(registry.members("kitchen", now=NOW)) == [Member(ANN, "ann")]
+
+
+async def test_releasing_can_change_the_person(registry: Registry) -> None:
+    record = await taken(registry)
+    await registry.release(record, Changes(b"after", user="beth"), seen=1, now=NOW)
+    stored = await registry.get(ANN, now=NOW)
+    assert stored is not None
+    assert stored.user == "beth"
+    assert await everything(registry.connections("ann", now=NOW)) == []
+    assert await everything(registry.connections("beth", now=NOW)) == [ANN]
+
+
+async def test_releasing_without_a_person_makes_it_nobodys(registry: Registry) -> None:
+    record = await taken(registry)
+    await registry.release(record, Changes(b"after"), seen=1, now=NOW)
+    stored = await registry.get(ANN, now=NOW)
+    assert stored is not None
+    assert stored.user is None
+    assert await everything(registry.connections("ann", now=NOW)) == []
+
+
+async def test_a_group_joined_from_elsewhere_survives_a_release(registry: Registry) -> None:
+    record = await taken(registry)
+    await registry.join(ANN, "attic", user="ann", expires_at=RECORD.expires_at)
+    await registry.release(record, Changes(b"after", joined=frozenset({"kitchen"})), seen=1, now=NOW)
+    stored = await registry.get(ANN, now=NOW)
+    assert stored is not None
+    assert stored.groups == {EVERYONE, "lobby", "attic", "kitchen"}
+
+
+async def test_nobody_joins_and_leaves_a_group_in_one_release() -> None:
+    with pytest.raises(ValueError, match="'lobby'"):
+        Changes(b"after", joined=frozenset({"lobby"}), left=frozenset({"lobby"}))
+
+
+# Deleting.
+
+
+async def test_deleting_removes_the_record_and_every_membership(registry: Registry) -> None:
+    await registry.create(RECORD)
+    await registry.join(ANN, "attic", user="ann", expires_at=RECORD.expires_at)
+    assert await registry.delete(ANN) is True
+    assert await registry.get(ANN, now=NOW) is None
+    for group in (EVERYONE, "lobby", "attic"):
+        assert await members(registry, group) == set()
+    assert await everything(registry.connections("ann", now=NOW)) == []
+
+
+async def test_deleting_leaves_other_connections_alone(registry: Registry) -> None:
+    await registry.create(RECORD)
+    await registry.create(replace(RECORD, connection_id=BOB))
+    await registry.delete(ANN)
+    assert await members(registry, "lobby") == {BOB}
+    assert await everything(registry.connections("ann", now=NOW)) == [BOB]
+
+
+@pytest.mark.parametrize("holder", [None, "first"])
+async def test_deleting_what_is_not_there_says_so(registry: Registry, holder: str | None) -> None:
+    assert await registry.delete(ANN, holder=holder) is False
+
+
+async def test_the_holder_of_the_lease_can_delete(registry: Registry) -> None:
+    await taken(registry)
+    assert await registry.delete(ANN, holder="first") is True
+    assert await registry.get(ANN, now=NOW) is None
+
+
+async def test_nobody_else_can_delete_as_its_holder(registry: Registry) -> None:
+    await taken(registry)
+    with pytest.raises(LeaseLost):
+        await registry.delete(ANN, holder="second")
+    assert await registry.get(ANN, now=NOW) is not None
+    assert await members(registry, "lobby") == {ANN}
+
+
+# Holding back.
+
+
+async def test_an_entry_is_held_back_for_a_connection_that_is_not_live(registry: Registry) -> None:
+    post = Entry("post", "p1", "welcome")
+    await registry.create(RECORD)
+    assert await registry.hold_back(ANN, post, now=NOW) is True
+    assert await registry.get(ANN, now=NOW) == replace(RECORD, inbox=(post,))
+
+
+async def test_a_holder_sees_what_was_held_back_before_it_can_release(registry: Registry) -> None:
+    post = Entry("post", "p1", "welcome")
+    record = await taken(registry)
+    assert await registry.hold_back(ANN, post, now=NOW) is True
+    assert await registry.release(record, Changes(b"after", live=True), seen=1, now=NOW) == (post,)
+
+
+async def test_an_entry_is_held_back_once(registry: Registry) -> None:
+    post = Entry("post", "p1", "welcome")
+    await registry.create(RECORD)
+    for _ in range(2):
+        assert await registry.hold_back(ANN, post, now=NOW) is True
+    assert await registry.get(ANN, now=NOW) == replace(RECORD, inbox=(post,))
+
+
+async def test_nothing_is_held_back_for_a_live_connection(registry: Registry) -> None:
+    await registry.create(replace(RECORD, live=True))
+    assert await registry.hold_back(ANN, HELLO, now=NOW) is False
+    assert await registry.get(ANN, now=NOW) == replace(RECORD, live=True)
+
+
+async def test_nothing_is_held_back_for_a_connection_that_is_not_there(registry: Registry) -> None:
+    assert await registry.hold_back(ANN, HELLO, now=NOW) is False
+    await registry.create(RECORD)
+    assert await registry.hold_back(ANN, HELLO, now=RECORD.expires_at * 1000) is False
+
+
+async def test_a_full_inbox_holds_nothing_more_back(make_registry: MakeRegistry) -> None:
+    registry = make_registry(bounds=Bounds(inbox_entries=1))
+    await registry.create(RECORD)
+    await registry.hold_back(ANN, HELLO, now=NOW)
+    with pytest.raises(InboxFull):
+        await registry.hold_back(ANN, THERE, now=NOW)
+
+
+# Groups and people.
+
+
+async def test_a_member_joins_and_leaves(registry: Registry) -> None:
+    await registry.create(RECORD)
+    for _ in range(2):
+        assert await registry.join(ANN, "attic", user="beth", expires_at=RECORD.expires_at) is True
+    assert await everything(registry.members("attic", now=NOW)) == [Member(ANN, "beth")]
+    assert await registry.count("attic", now=NOW) == 1
+    for _ in range(2):
+        await registry.leave(ANN, "attic")
+    assert await members(registry, "attic") == set()
+    assert await registry.get(ANN, now=NOW) == RECORD
+
+
+async def test_a_connection_that_is_not_there_can_not_join(registry: Registry) -> None:
+    assert await registry.join(ANN, "attic", user=None, expires_at=RECORD.expires_at) is False
+    assert await members(registry, "attic") == set()
+
+
+async def test_a_connection_that_is_not_there_can_leave(registry: Registry) -> None:
+    """What prunes a membership needn't know whether its connection has a record."""
+    await registry.create(RECORD)
+    await registry.leave(BOB, "lobby")
+    assert await members(registry, "lobby") == {ANN}
+
+
+async def test_a_membership_is_absent_from_the_second_that_it_expires_in(registry: Registry) -> None:
+    await registry.create(RECORD)
+    end = RECORD.expires_at * 1000
+    assert await members(registry, "lobby", now=end - 1) == {ANN}
+    assert await members(registry, "lobby", now=end) == set()
+    assert await registry.count("lobby", now=end) == 0
+    assert await everything(registry.connections("ann", now=end)) == []
+
+
+async def test_a_person_has_every_connection_that_is_theirs(registry: Registry) -> None:
+    await registry.create(RECORD)
+    await registry.create(replace(RECORD, connection_id=BOB))
+    assert set(await everything(registry.connections("ann", now=NOW))) == {ANN, BOB}
+    assert await registry.count("lobby", now=NOW) == 2
+
+
+async def test_members_may_leave_while_they_are_iterated_over(registry: Registry) -> None:
+    await registry.create(RECORD)
+    await registry.create(replace(RECORD, connection_id=BOB))
+    async for member in registry.members("lobby", now=NOW):
+        await registry.leave(member.connection_id, "lobby")
+    assert await registry.count("lobby", now=NOW) == 0
+
+
+async def test_a_connection_can_be_in_many_groups(registry: Registry) -> None:
+    """More than DynamoDB writes in one batch."""
+    groups = frozenset(f"room {number}" for number in range(60))
+    record = await taken(registry, record=replace(RECORD, groups=groups))
+    assert await members(registry, "room 59") == {ANN}
+    await registry.release(record, Changes(b"after", left=groups), seen=1, now=NOW)
+    assert [await registry.count(group, now=NOW) for group in groups] == [0] * 60
+
+
+async def test_any_text_is_a_group_of_its_own(registry: Registry) -> None:
+    names = ["a", "a#0", "a#0#0", "A", "#", " ", "\0", "\n", "é", "e\u0301", "*x", "\U0001f44b", "x" * NAME_BYTES]
+    await registry.create(replace(RECORD, groups=frozenset(names[::2])))
+    await registry.create(replace(RECORD, connection_id=BOB, groups=frozenset(names[1::2])))
+    assert [await members(registry, name) for name in names] == [{BOB} if n % 2 else {ANN} for n in range(len(names))]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        pytest.param("", "'' has 0", id="empty"),
+        pytest.param("x" * (NAME_BYTES + 1), f"has {NAME_BYTES + 1}", id="too long"),
+        pytest.param("\udc80", "surrogates not allowed", id="not UTF-8"),
+    ],
+)
+async def test_what_can_not_be_a_name_is_refused_everywhere(registry: Registry, name: str, reason: str) -> None:
+    record = await taken(registry)
+    with pytest.raises(ValueError, match=reason):
+        await registry.create(replace(RECORD, groups=frozenset({name})))
+    with pytest.raises(ValueError, match=reason):
+        await registry.create(replace(RECORD, user=name))
+    with pytest.raises(ValueError, match=reason):
+        await registry.release(record, Changes(b"after", joined=frozenset({name})), seen=1, now=NOW)
+    with pytest.raises(ValueError, match=reason):
+        await registry.release(record, Changes(b"after", user=name), seen=1, now=NOW)
+    with pytest.raises(ValueError, match=reason):
+        await registry.join(ANN, name, user=None, expires_at=RECORD.expires_at)
+    with pytest.raises(ValueError, match=reason):
+        await registry.join(ANN, "attic", user=name, expires_at=RECORD.expires_at)
+    with pytest.raises(ValueError, match=reason):
+        await registry.leave(ANN, name)
+    with pytest.raises(ValueError, match=reason):
+        await everything(registry.members(name, now=NOW))
+    with pytest.raises(ValueError, match=reason):
+        await everything(registry.connections(name, now=NOW))
+    with pytest.raises(ValueError, match=reason):
+        await registry.count(name, now=NOW)
+    assert await registry.get(ANN, now=NOW) == record
+
+
+async def test_closing_twice_is_harmless(registry: Registry) -> None:
+    await registry.aclose()
+    await registry.aclose()
