@@ -14,7 +14,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gatesocket import hibernation
 from gatesocket.backend import use
-from gatesocket.emulator.edge import PATH_PARAMETER
 from gatesocket.emulator.gateway import Close, Handshake, Refuse
 from gatesocket.emulator.in_process import InProcessGateway, NothingToReceive, Wire
 from gatesocket.exceptions import ConfigurationError
@@ -119,7 +118,7 @@ class GatewayTestClient(TestClient):
         """Make a session; entering it opens the connection.
 
         Takes what `TestClient.websocket_connect` takes. The path of *url* reaches the app as the deployed edge would
-        carry it there, in the query parameter ``__path``.
+        carry it there, in a query parameter.
         """
         # Starlette makes the request, with this client's cookies, headers and parameters, and the scope of it.
         plain = super().websocket_connect(url, subprotocols, **kwargs)
@@ -195,14 +194,16 @@ class GatewayTestSession(WebSocketTestSession):
     def __init__(self, client: GatewayTestClient, scope: Scope) -> None:
         super().__init__(client.app, scope, client._portal_factory)  # noqa: SLF001  # a part of the client
         self._client = client
-        self._binary = client._settings.binary is not None  # noqa: SLF001
+        self._settings = client._settings  # noqa: SLF001
         self._wire = Wire("")
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self.portal = stack.enter_context(self.portal_factory())
             self.gateway = self._client.gateway
-            self._wire, verdict = self.portal.call(self.gateway.connect, _handshake(self.scope))
+            self._wire, verdict = self.portal.call(
+                self.gateway.connect, _handshake(self.scope, self._settings.path_parameter)
+            )
             if isinstance(verdict, Refuse):
                 self._raise_errors()
                 raise _denial(verdict)
@@ -233,7 +234,7 @@ class GatewayTestSession(WebSocketTestSession):
         data = message.get("bytes")
         if data is None:
             data = message["text"]
-        elif self._binary:
+        elif self._settings.binary is not None:
             data = BINARY_PREFIX + b64encode(data).decode("ascii")
         self.portal.call(self.gateway.send, self._wire, data)
 
@@ -252,7 +253,7 @@ class GatewayTestSession(WebSocketTestSession):
         if isinstance(arrived, Close):
             self._raise_errors()
             return {"type": "websocket.close", "code": arrived.code, "reason": arrived.reason}
-        return received(arrived, binary=self._binary) | {"type": "websocket.send"}
+        return received(arrived, binary=self._settings.binary is not None) | {"type": "websocket.send"}
 
     def receive_text(self, timeout: float | None = None) -> str:
         """Return the next message, which is a text.
@@ -297,11 +298,11 @@ class GatewayTestSession(WebSocketTestSession):
         raise ExceptionGroup(f"connection {self.connection_id} had {len(errors)} errors", errors)
 
 
-def _handshake(scope: Scope) -> Handshake:
+def _handshake(scope: Scope, path_parameter: str) -> Handshake:
     query = parse_qsl(scope["query_string"].decode("ascii"), keep_blank_values=True)
     return Handshake(
         headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]),
-        query=((PATH_PARAMETER, scope["path"]), *query),
+        query=((path_parameter, scope["path"]), *query),
         source_ip=scope["client"][0],
     )
 
