@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
-import signal
+import textwrap
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from gatesocket.emulator.answers import Answer, Failed, Returned
@@ -15,9 +16,11 @@ from gatesocket.emulator.effects import Invoke
 from gatesocket.emulator.gateway import Gateway
 from gatesocket.emulator.http_api import HttpRequest, HttpResponse
 from gatesocket.emulator.ids import random_id
-from gatesocket.emulator.server import Server, serve
+from gatesocket.emulator.server import Application, Server
+from gatesocket.emulator.stack import Stack
+from gatesocket.emulator.template import load
 
-__all__ = ["LittleStack", "serving"]
+__all__ = ["LittleStack", "running", "serving"]
 
 Handler = Callable[[dict[str, Any]], Any]
 
@@ -59,14 +62,36 @@ class LittleStack:
 
 @contextlib.asynccontextmanager
 async def serving(stack: LittleStack, *, with_edge: bool = False) -> AsyncIterator[str]:
-    """Serve *stack* on a free port, until the process is told to end; give ``127.0.0.1:port``."""
+    """Serve *stack* on a free port; give ``127.0.0.1:port``."""
     with bind("127.0.0.1", 0) as listening:
         host, port = listening.getsockname()
-        server: Any = Server(stack, with_edge=with_edge)  # type: ignore[arg-type]
-        served = asyncio.create_task(serve(server, listening))
+        server = Server(Application(stack, with_edge=with_edge))  # type: ignore[arg-type]
+        served = asyncio.create_task(server.serve([listening]))
         try:
             yield f"{host}:{port}"
         finally:
             await stack.connections.aclose(grace=1)
-            signal.raise_signal(signal.SIGTERM)
+            server.end()
             await served
+
+
+@contextlib.asynccontextmanager
+async def running(
+    directory: Path, *, template: str, handler: str = "", runtimes: int | None = None
+) -> AsyncIterator[tuple[Stack, str]]:
+    """Run *template*, with *handler* as its ``code/main.py``, on a free port; give the stack and ``127.0.0.1:port``."""
+    (directory / "code").mkdir()
+    (directory / "code" / "main.py").write_text(textwrap.dedent(handler), encoding="utf-8")
+    (directory / "template.yaml").write_text(template, encoding="utf-8")
+    loaded = load(directory / "template.yaml", region="us-east-1")
+    with bind("127.0.0.1", 0) as listening:
+        host, port = listening.getsockname()
+        address = f"{host}:{port}"
+        async with Stack(loaded, region="us-east-1", gateway_address=f"http://{address}", runtimes=runtimes) as stack:
+            server = Server(Application(stack, with_edge=True))
+            served = asyncio.create_task(server.serve([listening]))
+            try:
+                yield stack, address
+            finally:
+                server.end()
+                await served

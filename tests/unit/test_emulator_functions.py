@@ -260,3 +260,28 @@ async def test_a_handler_that_cannot_be_loaded_is_named(start: Start, source: st
 def test_no_time_is_left_after_the_deadline() -> None:
     context = LambdaContext("r1", "f", "arn:f", "128", deadline=0.0)
     assert context.get_remaining_time_in_millis() == 0
+
+
+async def test_an_invocation_that_is_abandoned_is_cancelled(start: Start) -> None:
+    function = await start("""
+        import asyncio, threading
+
+        entered, cancelled = threading.Event(), threading.Event()
+
+        class Handler:
+            def __call__(self, event, context): ...
+
+            async def invoke(self, event, context):
+                try:
+                    entered.set()
+                    await asyncio.Event().wait()
+                finally:
+                    cancelled.set()
+
+        handler = Handler()
+    """)
+    main = sys.modules["main"]
+    abandoned = asyncio.create_task(function.invoke({}, request_id="r1"))
+    assert await asyncio.to_thread(main.entered.wait, 10)
+    abandoned.cancel()
+    assert await asyncio.to_thread(main.cancelled.wait, 10)

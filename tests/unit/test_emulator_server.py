@@ -13,7 +13,7 @@ from websockets.frames import Frame, Opcode
 
 from gatesocket.emulator import server as server_module
 from gatesocket.emulator.dev import bind
-from gatesocket.emulator.server import Server, serve
+from gatesocket.emulator.server import Application, Server
 from support.stack import LittleStack, serving
 
 
@@ -186,11 +186,21 @@ async def iter_of(*parts: bytes) -> Any:
         yield part
 
 
+async def test_a_signal_ends_the_server_and_not_the_process() -> None:
+    async with serving(LittleStack(accept)) as address, connect(f"ws://{address}/prod") as client:
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1012
+
+
 async def test_two_interrupts_end_the_server_at_once() -> None:
     """The first Ctrl+C waits for the client that is still connected, the second doesn't."""
     stack = LittleStack(accept)
     with bind("127.0.0.1", 0) as listening:
-        served = asyncio.create_task(serve(Server(stack, with_edge=False), listening))  # type: ignore[arg-type]
+        server = Server(Application(stack, with_edge=False))  # type: ignore[arg-type]
+        served = asyncio.create_task(server.serve([listening]))
         async with connect(f"ws://127.0.0.1:{listening.getsockname()[1]}/prod"):
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
@@ -208,6 +218,6 @@ async def test_without_a_clients_address_a_request_is_local() -> None:
         sent.append(message)
 
     scope = {"type": "http", "method": "GET", "path": "/x", "raw_path": b"/x", "query_string": b"", "headers": []}
-    await Server(stack, with_edge=False)(scope, receive, send)  # type: ignore[arg-type]
+    await Application(stack, with_edge=False)(scope, receive, send)  # type: ignore[arg-type]
     assert stack.requests[0][0].source_ip == "127.0.0.1"
     assert sent[0]["headers"] == [(b"content-type", b"text/plain"), (b"content-length", b"17")]

@@ -1,18 +1,14 @@
-"""DynamoDB and SQS on this machine: moto's server in a child process, and the template's tables and queues in it.
-
-The child ends when its standard input does, so that it can't outlive the stack, however that ends.
-
-Run as ``python -m gatesocket.emulator.aws`` this module is that child: it prints the port that it got, and serves.
-"""
+"""DynamoDB and SQS on this machine: moto's server in a child process, and the template's tables and queues in it."""
 
 import asyncio
-import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError, ParamValidationError
 
 from gatesocket.emulator.resources import Queue, Table
 from gatesocket.exceptions import ConfigurationError
@@ -54,7 +50,7 @@ class AwsStandIn:
         pipe = asyncio.subprocess.PIPE
         self._process = await asyncio.create_subprocess_exec(
             # In a group of its own: a Ctrl+C at the terminal is for the stack, which then ends the child.
-            *(sys.executable, "-m", "gatesocket.emulator.aws"),
+            *(sys.executable, "-m", "gatesocket.emulator.moto_server"),
             stdin=pipe,
             stdout=pipe,
             start_new_session=True,
@@ -89,22 +85,23 @@ class AwsStandIn:
         """Create *tables* and *queues*. Blocks; they are few.
 
         Raises:
-            ClientError: a definition that moto refuses, in AWS's words.
+            ConfigurationError: a definition that DynamoDB or SQS would refuse, with the reason in AWS's words.
         """
-        dynamodb = self.dynamodb()
+        dynamodb, sqs = self.dynamodb(), self.sqs()
         for table in tables:
-            dynamodb.create_table(**table.definition)
-            if table.ttl_attribute:
-                specification: Any = {"AttributeName": table.ttl_attribute, "Enabled": True}
-                dynamodb.update_time_to_live(TableName=table.name, TimeToLiveSpecification=specification)
-        sqs = self.sqs()
-        urls = {
-            queue.name: sqs.create_queue(QueueName=queue.name, Attributes=dict(queue.attributes))["QueueUrl"]  # type: ignore[arg-type]
-            for queue in queues
-        }
+            with _named(table.name):
+                _create_table(dynamodb, table)
+        urls = {}
+        for queue in queues:
+            with _named(queue.name):
+                urls[queue.name] = _create_queue(sqs, queue)
+        # Only now do the dead-letter queues exist that the policies name.
         for queue in queues:
             if queue.redrive_policy:
-                sqs.set_queue_attributes(QueueUrl=urls[queue.name], Attributes={"RedrivePolicy": queue.redrive_policy})
+                with _named(queue.name):
+                    sqs.set_queue_attributes(
+                        QueueUrl=urls[queue.name], Attributes={"RedrivePolicy": queue.redrive_policy}
+                    )
 
     def dynamodb(self) -> "DynamoDBClient":
         """Make a client of the stand-in's DynamoDB."""
@@ -120,19 +117,24 @@ class AwsStandIn:
         return {"endpoint_url": self.endpoint, "region_name": self._region, "config": config, **CREDENTIALS}
 
 
-def main() -> None:
-    """Serve until the parent closes our standard input."""
-    from moto.moto_server.threaded_moto_server import ThreadedMotoServer  # noqa: PLC0415 (the parent doesn't need it)
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    sys.stdout.write(f"{port}\n")
-    sys.stdout.flush()
-    sys.stdin.read()
-    server.stop()
+@contextmanager
+def _named(resource: str) -> Iterator[None]:
+    """Say which resource a refusal is about."""
+    try:
+        yield
+    except (ClientError, ParamValidationError) as error:
+        raise ConfigurationError(f"{resource}: it can't be created: {error}") from error
 
 
-if __name__ == "__main__":
-    main()
+def _create_table(dynamodb: "DynamoDBClient", table: Table) -> None:
+    dynamodb.create_table(**table.definition)
+    if table.ttl_attribute:
+        dynamodb.update_time_to_live(
+            TableName=table.name,
+            TimeToLiveSpecification={"AttributeName": table.ttl_attribute, "Enabled": True},
+        )
+
+
+def _create_queue(sqs: "SQSClient", queue: Queue) -> str:
+    attributes: Any = queue.attributes
+    return sqs.create_queue(QueueName=queue.name, Attributes=attributes)["QueueUrl"]

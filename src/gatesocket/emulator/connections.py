@@ -91,6 +91,7 @@ class Connections:
             await asyncio.wait(self._invocations, timeout=grace)
         for invocation in self._invocations:
             invocation.cancel()
+        await asyncio.gather(*self._invocations, return_exceptions=True)
 
     async def _read(self, connection_id: str, receive: Receive, accepted: asyncio.Event) -> None:
         while True:

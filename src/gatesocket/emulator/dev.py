@@ -14,7 +14,7 @@ import uvicorn
 from uvicorn.supervisors.statreload import StatReload
 
 from gatesocket.emulator.edge import PATH_PARAMETER
-from gatesocket.emulator.server import Server, serve
+from gatesocket.emulator.server import Application, Server
 from gatesocket.emulator.stack import Stack
 from gatesocket.emulator.template import load
 from gatesocket.exceptions import ConfigurationError
@@ -110,7 +110,7 @@ async def _run(options: Options, listening: socket.socket) -> None:
     async with stack:
         sys.stdout.write(_banner(options, stack, address))
         sys.stdout.flush()
-        await serve(Server(stack, with_edge=options.with_edge), listening)
+        await Server(Application(stack, with_edge=options.with_edge)).serve([listening])
 
 
 def _banner(options: Options, stack: Stack, address: str) -> str:

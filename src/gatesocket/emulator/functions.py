@@ -156,10 +156,12 @@ class InProcessFunction:
         )
         # Through JSON, as in Lambda: a handler can't reach into the gateway's own objects.
         answering = self._call(json.loads(json.dumps(event)), context)
-        done, _ = await asyncio.wait({answering}, timeout=function.timeout)
-        if not done:
+        try:
+            done, _ = await asyncio.wait({answering}, timeout=function.timeout)
+        finally:
             # Cancels a coroutine. A thread can't be stopped: it runs on, and nobody hears what it answers.
             answering.cancel()
+        if not done:
             message = f"{request_id} Task timed out after {function.timeout}.00 seconds"
             logger.error("%s: %s", function.logical_id, message)
             return Failed("Sandbox.Timedout", message)

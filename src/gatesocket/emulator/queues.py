@@ -4,6 +4,7 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
 """
 
 import asyncio
+import base64
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from gatesocket.emulator.answers import Answer, Failed, Returned
+from gatesocket.emulator.answers import Answer, Failed
 from gatesocket.emulator.resources import ACCOUNT, EventSource
 
 if TYPE_CHECKING:
@@ -127,18 +128,15 @@ def to_delete(messages: "list[MessageTypeDef]", answer: Answer, *, reports_failu
     be read, or that names a message which isn't in the batch, counts as a failure of all, as with Lambda:
     https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
     """
-    match answer:
-        case Failed():
-            return []
-        case Returned(value) if reports_failures and value:
-            failed = _failed(value)
-            known = {message["MessageId"] for message in messages}
-            if failed is None or not failed <= known:
-                logger.warning("a batch's report can't be read, so that all of it comes again: %r", value)
-                return []
-            return [message for message in messages if message["MessageId"] not in failed]
-        case Returned():
-            return messages
+    if isinstance(answer, Failed):
+        return []
+    if not reports_failures or not answer.value:
+        return messages
+    failed = _failed(answer.value)
+    if failed is None or not failed <= {message["MessageId"] for message in messages}:
+        logger.warning("a batch's report can't be read, so that all of it comes again: %r", answer.value)
+        return []
+    return [message for message in messages if message["MessageId"] not in failed]
 
 
 def _failed(report: object) -> set[str] | None:
@@ -151,12 +149,13 @@ def _failed(report: object) -> set[str] | None:
 
 
 def _attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: {
-            **({"stringValue": value["StringValue"]} if "StringValue" in value else {}),
-            "stringListValues": [],
-            "binaryListValues": [],
-            "dataType": value["DataType"],
-        }
-        for name, value in attributes.items()
-    }
+    return {name: _attribute(value) for name, value in attributes.items()}
+
+
+def _attribute(value: Mapping[str, Any]) -> dict[str, Any]:
+    content: dict[str, str] = {}
+    if "StringValue" in value:
+        content["stringValue"] = value["StringValue"]
+    else:
+        content["binaryValue"] = base64.b64encode(value["BinaryValue"]).decode()
+    return {**content, "stringListValues": [], "binaryListValues": [], "dataType": value["DataType"]}

@@ -80,7 +80,7 @@ class RuntimeFunction:
 
     async def aclose(self) -> None:
         """End all processes at once."""
-        for runtime in self._runtimes:
+        for runtime in tuple(self._runtimes):
             await runtime.aclose()
         self._runtimes.clear()
         self._idle.clear()

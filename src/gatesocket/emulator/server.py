@@ -12,7 +12,6 @@ import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from socket import socket
 from typing import Final
 from urllib.parse import unquote
 
@@ -24,7 +23,7 @@ from gatesocket.emulator.http_api import HttpRequest, HttpResponse
 from gatesocket.emulator.stack import Stack
 from gatesocket.emulator.websocket import GatewaySocket
 
-__all__ = ["Server", "serve"]
+__all__ = ["Application", "Server"]
 
 MESSAGE_MEMORY: Final = 1024 * 1024
 """Bytes of the largest message that is read from a client at all; the gateway model refuses smaller ones already."""
@@ -33,7 +32,7 @@ SHUTDOWN_SECONDS: Final = 3
 """How long open requests and sockets may take when the server ends."""
 
 
-class Server:
+class Application:
     """The ASGI application in front of a stack.
 
     Args:
@@ -96,41 +95,43 @@ FORBIDDEN: Final = _json(403, b'{"message":"Forbidden"}')
 UPGRADE_REQUIRED: Final = _json(426, b'{"message":"Upgrade Required"}')
 
 
-async def serve(app: Server, listening: socket) -> None:
-    """Serve *app* on *listening* until this process is told to end (SIGINT, SIGTERM)."""
-    config = uvicorn.Config(
-        app,
-        lifespan="off",
-        log_config=None,
-        log_level="warning",
-        server_header=False,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        ws=GatewaySocket,
-        ws_max_size=MESSAGE_MEMORY,
-        # API Gateway sends no pings, and nothing shows that it accepts compression (facts sheet, section 7).
-        ws_ping_interval=None,
-        ws_per_message_deflate=False,
-    )
-    server = _UvicornServer(config)
-    await server.serve([listening])
+class Server(uvicorn.Server):
+    """uvicorn as API Gateway; ``await server.serve([listening])`` serves until `end` or a signal.
 
+    A signal only ends the server, and not at once the process: the stack behind it has to end first.
+    """
 
-class _UvicornServer(uvicorn.Server):
-    """uvicorn, but a signal only ends the server: the stack behind it has to end before the process does."""
+    def __init__(self, application: Application) -> None:
+        config = uvicorn.Config(
+            application,
+            lifespan="off",
+            log_config=None,
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+            ws=GatewaySocket,
+            ws_max_size=MESSAGE_MEMORY,
+            # API Gateway sends no pings, and nothing shows that it accepts compression (facts sheet, section 7).
+            ws_ping_interval=None,
+            ws_per_message_deflate=False,
+        )
+        super().__init__(config)
+
+    def end(self) -> None:
+        """End soon: clients are told, and requests that are under way are finished."""
+        self.should_exit = True
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Take SIGTERM and SIGINT as calls of `end`."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._end)
+        loop.add_signal_handler(signal.SIGTERM, self.end)
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
         try:
             yield
         finally:
             loop.remove_signal_handler(signal.SIGTERM)
             loop.remove_signal_handler(signal.SIGINT)
-
-    def _end(self) -> None:
-        self.should_exit = True
 
     def _interrupt(self) -> None:
         # A second Ctrl+C is meant: nothing is waited for any more.

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from gatesocket.emulator import environment, http_api
-from gatesocket.emulator.answers import Answer, Failed, Returned
+from gatesocket.emulator.answers import Answer, Failed
 from gatesocket.emulator.api import Api
 from gatesocket.emulator.aws import AwsStandIn
 from gatesocket.emulator.connections import Connections, milliseconds
@@ -110,7 +110,7 @@ class Stack:
         sqs = await asyncio.to_thread(aws.sqs)
         for source in resources.sources:
             poller = asyncio.create_task(Poller(source, sqs, self._on_batch, threads).run())
-            exit_stack.callback(poller.cancel)
+            exit_stack.push_async_callback(_cancel, poller)
 
     async def _start_functions(self, exit_stack: AsyncExitStack, addresses: Addresses) -> None:
         environments = {
@@ -141,18 +141,24 @@ class Stack:
         started = time.perf_counter()
         function = self._functions.get(logical_id)
         if function is None:
-            return Failed("Runtime.NotRun", f"{logical_id} isn't run on this machine")
-        answer = await function.invoke(event, request_id=request_id)
+            answer: Answer = Failed("Runtime.NotRun", f"{logical_id} isn't run on this machine")
+        else:
+            answer = await function.invoke(event, request_id=request_id)
         duration = (time.perf_counter() - started) * 1000
         logger.info("%s  %s  %.1f ms  %s", logical_id, about, duration, _result(answer))
         return answer
 
 
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
 def _result(answer: Answer) -> str:
-    match answer:
-        case Failed(error_type, message):
-            return f"{error_type}: {message}"
-        case Returned({"statusCode": status}):
+    if isinstance(answer, Failed):
+        return f"{answer.error_type}: {answer.message}"
+    match answer.value:
+        case {"statusCode": status}:
             return str(status)
-        case Returned():
+        case _:
             return "ok"
