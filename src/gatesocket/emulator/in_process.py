@@ -47,6 +47,8 @@ from gatesocket.exceptions import (
 )
 from gatesocket.gateway.base import ConnectionInfo, wire_bytes
 from gatesocket.handler import WebSocketHandler
+from gatesocket.hibernation.snapshot import Snapshot
+from gatesocket.hibernation.units import unit_named
 from gatesocket.registry.base import Registry
 from gatesocket.settings import Settings
 from gatesocket.waker import MemoryWaker
@@ -152,20 +154,20 @@ class InProcessGateway:
         """
         try:
             async with asyncio.timeout(timeout):
-                while not wire.arrived:
-                    if wire.closed is not None:
-                        return wire.closed
-                    if timeout is None and not self._tasks:
-                        raise NothingToReceive(
-                            f"connection {wire.connection_id} has nothing to receive: no invocation is running, and "
-                            "none begins before a client sends something. To wait for another thread, give a timeout"
-                        )
+                while not wire.arrived and wire.closed is None and (timeout is not None or self._tasks):
                     await self._change()
-        except TimeoutError as error:
-            if isinstance(error, NothingToReceive):
-                raise
-            raise NothingToReceive(f"connection {wire.connection_id} has received nothing for {timeout} s") from None
-        return wire.arrived.popleft()
+        except TimeoutError:
+            raise NothingToReceive(
+                f"connection {wire.connection_id} has received nothing for {timeout} s: {await self._where(wire)}"
+            ) from None
+        if wire.arrived:
+            return wire.arrived.popleft()
+        if wire.closed is not None:
+            return wire.closed
+        raise NothingToReceive(
+            f"connection {wire.connection_id} has nothing to receive: {await self._where(wire)}, and no invocation is "
+            "running. To wait for what another thread does, give a timeout"
+        )
 
     async def rest(self, wire: Wire) -> None:
         """Wait until nothing runs for the connection any more."""
@@ -269,6 +271,16 @@ class InProcessGateway:
         response, effects = self._model.manage(method, connection_id, body, now=_now())
         self._perform(effects)
         return response
+
+    async def _where(self, wire: Wire) -> str:
+        """Say what the connection's route is doing."""
+        record = await self.backend.registry.get(wire.connection_id, now=_now())
+        if record is None or record.snapshot is None:
+            return "its route has ended"
+        frame = Snapshot.load(record.snapshot).frames[-1]
+        unit = unit_named(frame.key)
+        point = unit.points[frame.point]
+        return f"its route waits at {unit.source.file}:{point.line} for {point.awaited}"
 
     async def _change(self) -> None:
         """Wait until something has happened."""
