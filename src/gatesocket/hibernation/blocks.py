@@ -1,0 +1,79 @@
+"""``with`` blocks that are left when the route hibernates, and entered again when it wakes.
+
+What a ``with`` holds, a lock, a connection, a file, lives in one process; so it is given back when the route leaves the
+process. The context manager sees the ordinary end of its block, not an exception: a database session is closed, a
+transaction committed, a lock released. On waking the expression after ``with`` is evaluated again and entered again.
+
+A context manager that should know of it has two methods, which are called instead of leaving and entering::
+
+    class Presence:
+        def __hibernate__(self) -> None: ...   # the block goes on elsewhere; the object itself is saved
+        def __wake__(self) -> None: ...        # on the saved object, in the new process
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
+    from types import TracebackType
+
+    from gatesocket.hibernation.entry import Activation
+
+__all__ = ["Block", "Hibernate"]
+
+
+class Hibernate(BaseException):
+    """Unwinds a route that has been saved; no handler of the user's sees it."""
+
+
+class Block:
+    """A context manager around the user's own, for both kinds of ``with``."""
+
+    __slots__ = ("_activation", "_exit", "manager", "number", "value")
+
+    def __init__(self, activation: "Activation", number: int, manager: Any) -> None:
+        self._activation = activation
+        self.number = number
+        self.manager = manager
+        self.value: Any = None
+        """What entering gave."""
+        self._exit: Callable[..., Any] = _no_exit
+
+    def __enter__(self) -> Any:
+        manager: AbstractContextManager[Any] = self.manager
+        enter, self._exit = type(manager).__enter__, type(manager).__exit__
+        self.value = enter(manager)
+        self._activation.blocks.append(self)
+        return self.value
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: "TracebackType | None"
+    ) -> bool | None:
+        self._activation.blocks.remove(self)
+        if kind is not Hibernate:
+            return bool(self._exit(self.manager, kind, error, traceback))
+        with self._activation.run.giving_back():
+            self._exit(self.manager, None, None, None)
+        return False
+
+    async def __aenter__(self) -> Any:
+        manager: AbstractAsyncContextManager[Any] = self.manager
+        enter, self._exit = type(manager).__aenter__, type(manager).__aexit__
+        self.value = await enter(manager)
+        self._activation.blocks.append(self)
+        return self.value
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: "TracebackType | None"
+    ) -> bool | None:
+        self._activation.blocks.remove(self)
+        if kind is not Hibernate:
+            return bool(await self._exit(self.manager, kind, error, traceback))
+        with self._activation.run.giving_back():
+            await self._exit(self.manager, None, None, None)
+        return False
+
+
+def _no_exit(*_: object) -> None:
+    raise AssertionError("a block is left that was not entered")  # pragma: no cover

@@ -1,0 +1,168 @@
+"""From an app to the functions that a WebSocket connection may run through.
+
+Routers, mounts, included routers and middleware are looked into as they lie in memory; nothing is called. What is found
+are the endpoints of WebSocket routes with their dependencies, and whatever of the app's own code is around them: ASGI
+middleware, raw ASGI functions.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from types import FunctionType
+from typing import Any
+
+from starlette.endpoints import WebSocketEndpoint
+from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute
+
+from gatesocket.hibernation.origin import Origin, origin
+from gatesocket.hibernation.points import unwrap
+
+__all__ = ["Found", "FoundRoute", "discover"]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRoute:
+    """A WebSocket route, or a raw ASGI app."""
+
+    path: str
+    """``*`` for what takes every path."""
+    endpoint: FunctionType
+    dependencies: tuple[FunctionType, ...]
+
+
+@dataclass(slots=True)
+class Found:
+    """What is in an app."""
+
+    routes: list[FoundRoute] = field(default_factory=list)
+    around: list[FunctionType] = field(default_factory=list)
+    """Middleware of the app's own."""
+
+
+def discover(app: Any) -> Found:
+    """Find the WebSocket routes of *app*, and its own code around them."""
+    walk = _Walk()
+    walk.app(app, "")
+    return walk.found
+
+
+class _Walk:
+    def __init__(self) -> None:
+        self.found = Found()
+        self._seen: set[int] = set()
+        self._kept: list[Any] = []  # what FastAPI makes for the occasion would give its id to another
+
+    def app(self, app: Any, prefix: str) -> None:
+        if id(app) in self._seen:
+            return
+        self._seen.add(id(app))
+        for middleware in getattr(app, "user_middleware", ()):
+            self._middleware(middleware)
+        # A router's own middleware, and an app's once it has served its first request.
+        for inner in (getattr(app, "router", None), getattr(app, "middleware_stack", None)):
+            if inner is not None:
+                self.app(inner, prefix)
+        routes = getattr(app, "routes", None)
+        if routes is not None:
+            self._routes(routes, prefix)
+            return
+        function = unwrap(app)
+        if function is None:
+            return
+        if inspect.iscoroutinefunction(function) and _is_own(function):
+            inner_apps = list(_apps_in(app))
+            if inner_apps:
+                self.found.around.append(function)
+            else:
+                self.found.routes.append(FoundRoute(f"{prefix}*", function, ()))
+        for inner in _apps_in(app):
+            self.app(inner, prefix)
+
+    def _middleware(self, middleware: Any) -> None:
+        cls = middleware.cls
+        function = inspect.getattr_static(cls, "__call__", None) if isinstance(cls, type) else None
+        if isinstance(function, FunctionType) and _is_own(function) and inspect.iscoroutinefunction(function):
+            self.found.around.append(function)
+
+    def _routes(self, routes: Iterable[BaseRoute], prefix: str) -> None:
+        for route in routes:
+            if id(route) in self._seen:
+                continue
+            self._seen.add(id(route))
+            self._kept.append(route)
+            contexts = getattr(route, "effective_route_contexts", None)
+            if contexts is not None:  # what FastAPI keeps of an included router
+                self._routes([context.starlette_route or context.original_route for context in contexts()], prefix)
+            elif isinstance(route, WebSocketRoute):
+                self._route(route, prefix)
+            elif isinstance(route, Mount):
+                self.app(route.app, prefix + route.path)
+            elif isinstance(route, Host):
+                self.app(route.app, prefix)
+
+    def _route(self, route: WebSocketRoute, prefix: str) -> None:
+        endpoint: Any = route.endpoint
+        if isinstance(endpoint, type) and issubclass(endpoint, WebSocketEndpoint):
+            function: FunctionType | None = unwrap(endpoint.dispatch)
+        elif isinstance(endpoint, type):
+            function = None
+        else:
+            function = unwrap(endpoint)
+        if function is not None:
+            dependant = getattr(route, "dependant", None)
+            found = FoundRoute(prefix + route.path, function, tuple(_dependencies(dependant)))
+            self.found.routes.append(found)
+        # Middleware of this one route.
+        if route.app is not endpoint:
+            for inner in _chain(route.app):
+                called = unwrap(inner)
+                if called is not None and _is_own(called) and inspect.iscoroutinefunction(called):
+                    self.found.around.append(called)
+
+
+def _dependencies(dependant: Any) -> Iterator[FunctionType]:
+    for inner in getattr(dependant, "dependencies", ()):
+        function = unwrap(inner.call)
+        if function is not None and inspect.iscoroutinefunction(function) and _is_own(function):
+            yield function
+        yield from _dependencies(inner)
+
+
+def _chain(app: Any) -> Iterator[Any]:
+    """Iterate over a middleware and what it wraps, for as long as that is an instance of some class."""
+    while app is not None and not isinstance(app, FunctionType):
+        yield app
+        app = getattr(app, "app", None)
+
+
+def _apps_in(app: Any) -> Iterator[Callable[..., Any]]:
+    """Iterate over what a middleware holds that looks like an ASGI app."""
+    if isinstance(app, FunctionType):
+        values: Iterable[Any] = _contents(app)
+    else:
+        values = getattr(app, "__dict__", {}).values()
+    for value in values:
+        if not isinstance(value, type) and _takes_asgi(value):
+            yield value
+
+
+def _contents(function: FunctionType) -> Iterator[Any]:
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # not set yet
+            continue
+
+
+def _takes_asgi(value: Any) -> bool:
+    if hasattr(value, "routes"):
+        return True
+    function = unwrap(value)
+    if function is None or not inspect.iscoroutinefunction(function):
+        return False
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
+    return names[-3:] == ("scope", "receive", "send")
+
+
+def _is_own(function: FunctionType) -> bool:
+    return origin(function.__code__.co_filename) is not Origin.FRAMEWORK

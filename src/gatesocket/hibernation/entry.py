@@ -1,0 +1,153 @@
+"""What transformed functions call; they reach this module by the global name ``.gatesocket``.
+
+All of it is inert while no run is active: a route under uvicorn or under Starlette's test client goes through
+`begin` once, and through one attribute per point that leads to other code.
+"""
+
+import builtins
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterator, Mapping
+from contextvars import ContextVar
+from types import AsyncGeneratorType, CellType, CodeType
+from typing import TYPE_CHECKING, Any, cast
+
+from starlette.websockets import WebSocket
+
+from gatesocket.hibernation.blocks import Block, Hibernate
+from gatesocket.hibernation.bound import SocketMessages
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from gatesocket.hibernation.runtime import Run
+
+__all__ = [
+    "ACTIVE",
+    "Activation",
+    "AssertionError",
+    "BaseException",
+    "Hibernate",
+    "StopAsyncIteration",
+    "again",
+    "aiter",
+    "anext",
+    "begin",
+    "block",
+    "iter",
+    "set",
+]
+
+# Transformed code means the built-in ones, whatever the user's module calls by these names.
+AssertionError = builtins.AssertionError  # noqa: A001
+BaseException = builtins.BaseException  # noqa: A001
+StopAsyncIteration = builtins.StopAsyncIteration  # noqa: A001
+anext = builtins.anext  # noqa: A001
+iter = builtins.iter  # noqa: A001
+set = builtins.set  # noqa: A001
+
+ACTIVE: ContextVar["Run | None"] = ContextVar("gatesocket_hibernation_run", default=None)
+"""The run that the current task serves."""
+
+
+class Activation:
+    """One call of a transformed function."""
+
+    __slots__ = ("arguments", "at", "blocks", "cells", "direct", "ends", "left", "run", "saved")
+
+    def __init__(
+        self,
+        run: "Run",
+        arguments: dict[str, Any],
+        cells: Mapping[str, CellType],
+        *,
+        at: int = 0,
+        saved: Mapping[str, Any] | None = None,
+        direct: bool = False,
+    ) -> None:
+        self.run = run
+        self.arguments = arguments
+        """What it was called with."""
+        self.cells = cells
+        """The variables that it shares with other functions."""
+        self.at = at
+        """The point to wake at; 0 if it was called by somebody."""
+        self.saved = saved or {}
+        """The locals to wake with."""
+        self.direct = direct
+        """Whether the next frame is to be woken in the place of the first call."""
+        self.left = False
+        """Whether it was saved, and is being left."""
+        self.ends = False
+        """Whether it is left as if it had returned: its caller is a framework, which expects nothing of it."""
+        self.blocks: list[Block] = []
+
+    def call(self, function: Callable[..., Any], /, *arguments: Any, **keywords: Any) -> Any:
+        """Call what a point awaits, which may turn out to lead to the receive."""
+        self.run.expect(function, arguments)
+        return function(*arguments, **keywords)
+
+    def next(self) -> Coroutine[Any, Any, Any]:
+        """Wake the next frame, in the place of the call that it once came from."""
+        self.direct = False
+        return self.run.next_frame()
+
+    def takes(self, at: int, name: str) -> bool:
+        """Whether *name* gets what entering a ``with`` gave: always, unless it was saved with another value."""
+        return not at or name not in self.saved
+
+
+class _Inert:
+    """The activation of a function while no run is active."""
+
+    __slots__ = ()
+    at = 0
+    direct = False
+    left = False
+    ends = False
+    saved: Mapping[str, Any] = {}
+
+    def call(self, function: Callable[..., Any], /, *arguments: Any, **keywords: Any) -> Any:
+        return function(*arguments, **keywords)
+
+    def takes(self, _at: int, _name: str) -> bool:
+        return True
+
+
+_INERT = _Inert()
+
+
+def begin(key: str, shared: Callable[[], Any] | None = None) -> Activation | _Inert:
+    """Begin a call of the function *key*; the closure of *shared* holds its shared variables."""
+    run = ACTIVE.get()
+    if run is None:
+        return _INERT
+    cells = {} if shared is None else dict(zip(shared.__code__.co_freevars, shared.__closure__ or (), strict=True))
+    return run.begin(key, cells)
+
+
+def block(activation: Activation | _Inert, number: int, manager: Any) -> Any:
+    """Wrap the context manager of a ``with`` that has a point in it."""
+    return Block(activation, number, manager) if isinstance(activation, Activation) else manager
+
+
+def again(iterator: Iterator[Any], inside: bool, /) -> Iterator[Any]:  # noqa: FBT001 - transformed code passes it
+    """Go on with the iterator of a ``for``: its body begins with the item it had, which is among the locals."""
+    if inside:
+        yield None
+        yield from iterator
+
+
+_ITEMS: dict[CodeType, str] = {
+    WebSocket.iter_bytes.__code__: "receive_bytes",
+    WebSocket.iter_json.__code__: "receive_json",
+    WebSocket.iter_text.__code__: "receive_text",
+}
+
+
+def aiter(iterable: AsyncIterable[Any], /) -> Any:  # noqa: A001
+    """Begin an ``async for``; the socket's own iterators are replaced by one that can be saved."""
+    if isinstance(iterable, AsyncGeneratorType) and ACTIVE.get() is not None:
+        method = _ITEMS.get(iterable.ag_code)
+        if method is not None:
+            frame = cast("FrameType", iterable.ag_frame)  # it hasn't been started, so it can't have ended
+            return SocketMessages(frame.f_locals["self"], method)
+    return builtins.aiter(iterable)

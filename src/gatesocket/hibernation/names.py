@@ -1,0 +1,130 @@
+"""Objects that every process has of its own accord are saved by name.
+
+A module's functions, classes and objects, the members of ``app.state`` and of the lifespan's state are there before
+any message comes, in the process that writes a snapshot and in the one that reads it. Saving them by value would cost
+bytes and break their identity. ::
+
+    chat.app:manager                  the object that module `chat.app` calls `manager`
+    chat.app:Room.announce            the function in the class
+    chat.app:load.__wrapped__         the function under a decorator
+
+Reading a name never imports a module and never runs a property: it looks into the dictionaries of modules and classes
+that the app has loaded, and nowhere else.
+"""
+
+import inspect
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextvars import ContextVar
+from types import FunctionType, ModuleType
+from typing import Any
+
+from gatesocket.hibernation.origin import Origin, origin
+
+__all__ = ["Index", "find", "is_own", "name_of", "own_modules"]
+
+_WRAPPERS = 8
+"""Decorators that are looked under."""
+
+
+def find(name: str) -> Any:
+    """Look ``module:attribute.attribute`` up.
+
+    Raises:
+        LookupError: there is no such module loaded, or no such thing in it.
+    """
+    module_name, _, path = name.partition(":")
+    found: Any = sys.modules.get(module_name)
+    if found is None:
+        raise LookupError(f"no module {module_name!r} is loaded")
+    for part in path.split("."):
+        if isinstance(found, ModuleType):
+            members: Mapping[str, Any] = vars(found)
+        elif isinstance(found, type):
+            members = {part: inspect.getattr_static(found, part)} if _has(found, part) else {}
+        elif part == "__wrapped__" and isinstance(found, FunctionType):
+            members = vars(found)
+        else:
+            members = {}
+        if part not in members:
+            raise LookupError(f"{module_name!r} has no {path!r}")
+        found = members[part]
+        if isinstance(found, staticmethod | classmethod):
+            found = found.__func__
+    return found
+
+
+def _has(cls: type, name: str) -> bool:
+    return any(name in vars(base) for base in cls.__mro__)
+
+
+def name_of(value: type | FunctionType) -> str | None:
+    """The name under which `find` finds a class or function; None if it is nowhere to be found."""
+    if "<locals>" in value.__qualname__:
+        return None
+    name = f"{value.__module__}:{value.__qualname__}"
+    for _ in range(_WRAPPERS):
+        try:
+            found = find(name)
+        except LookupError:
+            return None
+        if found is value:
+            return name
+        name += ".__wrapped__"
+    return None
+
+
+class Index:
+    """Names of objects by identity, for the modules that matter to one snapshot."""
+
+    def __init__(self, modules: Iterable[str], members: Mapping[str, Mapping[str, Any]]) -> None:
+        self._modules = tuple(modules)
+        self._members = dict(members)
+        self._names: dict[int, str] | None = None
+
+    def get(self, value: object) -> str | None:
+        """The name of *value*; None if it has none."""
+        if self._names is None:
+            modules = {module.__name__: vars(module) for module in own_modules(self._modules)}
+            self._names = {
+                id(member): f"{place}:{name}"
+                for place, members in (self._members | modules).items()
+                for name, member in members.items()
+                if not name.startswith(".")
+            }
+        return self._names.get(id(value))
+
+
+def own_modules(names: Iterable[str]) -> Iterator[ModuleType]:
+    """Iterate over the modules *names* and the app's other modules that these have imported."""
+    seen: set[str] = set()
+    for name in names:
+        module = sys.modules.get(name)
+        if module is None:
+            continue
+        for candidate in (module, *(value for value in vars(module).values() if isinstance(value, ModuleType))):
+            if candidate.__name__ in seen:
+                continue
+            seen.add(candidate.__name__)
+            file = getattr(candidate, "__file__", None)
+            if candidate is module or (file and origin(file) is Origin.OWN):
+                yield candidate
+
+
+def is_own(name: str) -> bool:
+    """Whether the module called *name* is the app's own."""
+    module = sys.modules.get(name)
+    if module is None or name.partition(".")[0] in sys.stdlib_module_names - {"__main__"}:
+        return False
+    file = getattr(module, "__file__", None)
+    return file is None or origin(file) is Origin.OWN
+
+
+def name_of_variable(variable: ContextVar[Any]) -> str | None:
+    """Find a context variable in the app's own modules; None if it belongs to a library, which sets it by itself."""
+    for module_name, module in list(sys.modules.items()):
+        if is_own(module_name):
+            for name, value in vars(module).items():
+                if value is variable:
+                    return f"{module_name}:{name}"
+    return None

@@ -1,0 +1,326 @@
+"""Which awaits of a function may wait for the client: its *points*.
+
+A route can only hibernate where it waits for the client, and it only waits for the client in a few of its awaits. This
+module tells them apart without running anything, by looking up what is called: names in the function's globals and
+closure, methods in the class of an annotated parameter, of ``self`` or of a module-level object::
+
+    async def chat(websocket: WebSocket, room: str):
+        await websocket.accept()                    # NEVER   a send
+        user = await load(room)                     # NEVER   own code that, looked into, doesn't wait for the client
+        await greet(websocket)                      # SURELY  own code that receives
+        while True:
+            text = await websocket.receive_text()   # SURELY  a receive
+            await commands[text](websocket)         # MAYBE   can't be told; the runtime looks when it is called
+
+What is only *maybe* a point is transformed as if it were one, which costs little; what was wrongly thought never to
+wait is found when it does, and refused with its line. Neither mistake can make a route misbehave silently.
+"""
+
+import ast
+import builtins
+import enum
+import functools
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+from starlette.websockets import WebSocket
+
+from gatesocket.hibernation.origin import Origin, origin
+from gatesocket.hibernation.source import FunctionNode, NoSource, locate
+
+__all__ = [
+    "ITERATORS",
+    "RECEIVES",
+    "SPAWNERS",
+    "Environment",
+    "Known",
+    "Wait",
+    "environment_of",
+    "inside",
+    "unwrap",
+    "wait_of_function",
+]
+
+RECEIVES = frozenset({"receive", "receive_bytes", "receive_json", "receive_text"})
+ITERATORS = frozenset({"iter_bytes", "iter_json", "iter_text"})
+SENDS = frozenset({"accept", "close", "send", "send_bytes", "send_denial_response", "send_json", "send_text"})
+SPAWNERS = frozenset({"create_task", "ensure_future", "gather", "run_coroutine_threadsafe", "start_soon", "wait"})
+
+_OWN_SCOPE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+
+
+class Wait(enum.IntEnum):
+    """How sure it is that something waits for the client."""
+
+    NEVER = 0
+    MAYBE = 1
+    SURELY = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What an expression is known to be: *value* itself, or some instance of *value* if *instance*."""
+
+    value: Any
+    instance: bool = False
+
+    def attribute(self, name: str) -> "Known | None":
+        """Look an attribute up without running a property or a ``__getattr__``."""
+        value = self.value
+        if isinstance(value, ModuleType):
+            return Known(vars(value)[name]) if name in vars(value) else None
+        if isinstance(value, FunctionType):
+            return None
+        try:
+            found = inspect.getattr_static(value, name)
+        except AttributeError:
+            return None
+        if isinstance(found, staticmethod | classmethod):
+            return Known(found.__func__)
+        return None if isinstance(found, property) else Known(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What names mean inside of one function, as far as that can be told without running it."""
+
+    globals: Mapping[str, Any]
+    closure: Mapping[str, Any]
+    """The contents of the free variables that are set."""
+    locals: frozenset[str]
+    types: Mapping[str, type]
+    """The classes of the locals whose annotations name one."""
+    functions: Mapping[str, FunctionNode] = field(default_factory=dict)
+    """The functions defined in the function itself, or in one around it."""
+
+    def known(self, node: ast.expr) -> Known | None:
+        """Tell what *node* is; None if that can't be told."""
+        match node:
+            case ast.Name(name) if name in self.types:
+                return Known(self.types[name], instance=True)
+            case ast.Name(name) if name in self.locals:
+                return None
+            case ast.Name(name):
+                for names in (self.closure, self.globals, vars(builtins)):
+                    if name in names:
+                        return Known(names[name])
+                return None
+            case ast.Attribute(value, name):
+                base = self.known(value)
+                return base.attribute(name) if base else None
+            case ast.Call(func):
+                called = self.known(func)
+                if called and not called.instance and isinstance(called.value, type):
+                    return Known(called.value, instance=True)
+        return None
+
+    def nested(self, node: FunctionNode) -> "Environment":
+        """The environment inside of a function that is defined in this one."""
+        own = _assigned(node)
+        return Environment(
+            self.globals,
+            self.closure,
+            self.locals | own,
+            {name: cls for name, cls in self.types.items() if name not in own} | self._annotated(node),
+            {name: function for name, function in self.functions.items() if name not in own} | _defined(node),
+        )
+
+    def _annotated(self, node: FunctionNode) -> dict[str, type]:
+        arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        found = {argument.arg: self._annotation(argument.annotation) for argument in arguments}
+        return {name: cls for name, cls in found.items() if cls is not None}
+
+    def _annotation(self, node: ast.expr | None) -> type | None:
+        match node:
+            case ast.Constant(str(text)):
+                try:
+                    return self._annotation(ast.parse(text, mode="eval").body)
+                except SyntaxError:
+                    return None
+            case ast.Subscript(ast.Name("Annotated") | ast.Attribute(_, "Annotated"), ast.Tuple([first, *_])):
+                return self._annotation(first)
+            case ast.Subscript(generic):
+                return self._annotation(generic)
+            case ast.Name() | ast.Attribute():
+                known = self.known(node)
+                if known and isinstance(known.value, type):
+                    return known.value
+        return None
+
+    def wait(self, node: ast.Await | ast.AsyncFor | ast.comprehension) -> Wait:
+        """How sure it is that *node* itself, not what is nested in it, waits for the client."""
+        if isinstance(node, ast.Await):
+            return self._wait_of_call(node.value) if isinstance(node.value, ast.Call) else Wait.MAYBE
+        iterable = node.iter
+        if not isinstance(iterable, ast.Call):
+            return Wait.MAYBE
+        if isinstance(iterable.func, ast.Attribute) and iterable.func.attr in ITERATORS:
+            return Wait.SURELY
+        return Wait.NEVER if self.known(iterable.func) else Wait.MAYBE
+
+    def _wait_of_call(self, call: ast.Call) -> Wait:
+        function = call.func
+        if isinstance(function, ast.Name):
+            if function.id == "receive" and "receive" in self.locals:
+                return Wait.SURELY
+            if function.id in self.functions:
+                node = self.functions[function.id]
+                others = {name: other for name, other in self.functions.items() if other is not node}  # it may recurse
+                return wait_of_body(node, replace(self, functions=others).nested(node))
+        known = self.known(function)
+        if known is not None:
+            if known.instance or not callable(known.value):
+                return Wait.MAYBE
+            return self._wait_of_callable(known.value, call)
+        if isinstance(function, ast.Attribute):
+            if function.attr in RECEIVES:
+                return Wait.SURELY
+            if function.attr in SENDS:
+                return Wait.NEVER
+        return Wait.MAYBE
+
+    def callee(self, call: ast.expr) -> FunctionType | None:
+        """The function that a call is known to run; None if that can't be told, or it is no function."""
+        known = self.known(call.func) if isinstance(call, ast.Call) else None
+        return None if known is None or known.instance else unwrap(known.value)
+
+    def _wait_of_callable(self, value: Any, call: ast.Call) -> Wait:
+        function = unwrap(value)
+        if function is None:
+            return Wait.NEVER
+        name = function.__name__
+        if vars(WebSocket).get(name) is function:
+            return Wait.SURELY if name in RECEIVES else Wait.NEVER
+        match origin(function.__code__.co_filename):
+            case Origin.OWN:
+                return wait_of_function(function)
+            case Origin.LIBRARY if any(map(self._is_socket, call.args)):
+                return wait_of_function(function)
+        return Wait.NEVER
+
+    def _is_socket(self, node: ast.expr) -> bool:
+        known = self.known(node)
+        return known is not None and known.instance and issubclass(known.value, WebSocket)
+
+
+def environment_of(function: FunctionType, node: FunctionNode) -> Environment:
+    """Look from inside of *function*, whose ``def`` is *node*."""
+    closure = {}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            closure[name] = cell.cell_contents
+        except ValueError:  # not set yet
+            continue
+    outside = Environment(function.__globals__, closure, frozenset(), {})
+    inner = outside.nested(node)
+    owner = _owner(function)
+    if owner is not None and node.args.args:
+        return Environment(
+            inner.globals, closure, inner.locals, {**inner.types, node.args.args[0].arg: owner}, inner.functions
+        )
+    return inner
+
+
+def _owner(function: FunctionType) -> type | None:
+    """The class that *function* is a method of; None if it is none or isn't found by its name."""
+    names = function.__qualname__.split(".")[:-1]
+    found: Any = function.__globals__
+    for name in names:
+        found = found.get(name) if isinstance(found, Mapping) else vars(found).get(name)
+        if not isinstance(found, type):
+            return None
+    return found if isinstance(found, type) and vars(found).get(function.__name__) is function else None
+
+
+def unwrap(value: object) -> FunctionType | None:
+    """The Python function that calling *value* runs; None for a class, a built-in and what is no callable."""
+    while True:
+        if isinstance(value, FunctionType):
+            return value
+        if isinstance(value, functools.partial):
+            value = value.func
+        elif isinstance(value, MethodType):
+            value = value.__func__
+        elif isinstance(value, type) or not callable(value):
+            return None
+        else:
+            found = inspect.getattr_static(type(value), "__call__")
+            return found if isinstance(found, FunctionType) else None
+
+
+_known_waits: dict[tuple[str, CodeType], Wait] = {}
+"""By module as well: code objects of different files are equal if they read the same."""
+
+
+def wait_of_function(function: FunctionType) -> Wait:
+    """How sure it is that a call of *function* waits for the client somewhere inside."""
+    code = function.__code__
+    key = (function.__module__, code)
+    if key not in _known_waits:
+        if not code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
+            return Wait.MAYBE  # what it returns is what is awaited
+        _known_waits[key] = Wait.MAYBE  # of a recursive call, until we know better
+        try:
+            node = locate(function).node
+        except NoSource:
+            return Wait.MAYBE
+        _known_waits[key] = wait_of_body(node, environment_of(function, node))
+    return _known_waits[key]
+
+
+def wait_of_body(node: FunctionNode, environment: Environment) -> Wait:
+    """How sure it is that one of the awaits in *node* waits for the client."""
+    waits = (
+        environment.wait(child)
+        for child in inside(*node.body)
+        if isinstance(child, ast.Await | ast.AsyncFor) or (isinstance(child, ast.comprehension) and child.is_async)
+    )
+    return max(waits, default=Wait.NEVER)
+
+
+def inside(*nodes: ast.AST) -> Iterator[ast.AST]:
+    """Iterate over *nodes* and what they contain, but not over the bodies of functions and classes in them."""
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, _OWN_SCOPE):
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def _assigned(node: FunctionNode) -> frozenset[str]:
+    """The names that are local to *node*."""
+    arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg]
+    names = {argument.arg for argument in arguments if argument}
+    elsewhere: set[str] = set()
+    for child in inside(*node.body):
+        match child:
+            case ast.Name(name, ast.Store() | ast.Del()):
+                names.add(name)
+            case ast.FunctionDef(name) | ast.AsyncFunctionDef(name) | ast.ClassDef(name):
+                names.add(name)
+            case ast.ExceptHandler(_, str(name)) | ast.MatchAs(_, str(name)) | ast.MatchStar(str(name)):
+                names.add(name)
+            case ast.MatchMapping(rest=str(name)):
+                names.add(name)
+            case ast.alias(name, asname):
+                names.add(asname or name.split(".")[0])
+            case ast.Global(more) | ast.Nonlocal(more):
+                elsewhere.update(more)
+    return frozenset(names - elsewhere)
+
+
+def _defined(node: FunctionNode) -> dict[str, FunctionNode]:
+    """The functions defined in *node*, undecorated and once only: a call of the name is a call of that function."""
+    found: dict[str, FunctionNode] = {}
+    again: set[str] = set()
+    for child in inside(*node.body):
+        match child:
+            case ast.AsyncFunctionDef(name) if name not in found and not child.decorator_list:
+                found[name] = child
+            case ast.AsyncFunctionDef(name) | ast.FunctionDef(name) | ast.Name(name, ast.Store()):
+                again.add(name)
+    return {name: function for name, function in found.items() if name not in again}

@@ -1,0 +1,158 @@
+"""Where a function waits for the client, and where it can't.
+
+A point is refused where a route can't be left and continued: in a ``finally``, under ``except*``, in a generator
+expression, in a task, against a clock. What is *surely* a point there is a refusal; what is *maybe* one only becomes a
+note, and is refused if it turns out to be one at run time.
+"""
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gatesocket.hibernation.points import SPAWNERS, Environment, Wait, inside
+from gatesocket.hibernation.source import FunctionNode
+
+__all__ = ["Refusal", "Scan", "scan"]
+
+_TIMEOUTS = frozenset({"timeout", "timeout_at", "fail_after", "move_on_after"})
+_TASK_GROUPS = frozenset({"TaskGroup", "create_task_group"})
+_NO_TIMEOUT = "Receive without it: API Gateway itself closes a connection that was idle for 10 minutes"
+_Waiting = ast.Await | ast.AsyncFor | ast.comprehension
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A construct that a route can't be continued in."""
+
+    line: int
+    what: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What was found in a function."""
+
+    waits: set[ast.AST] = field(default_factory=set)
+    """The awaits, ``async for`` and comprehensions that are points."""
+    refusals: list[Refusal] = field(default_factory=list)
+    maybes: list[Refusal] = field(default_factory=list)
+    """What is refused only if it turns out to wait for the client."""
+
+
+def scan(node: FunctionNode, environment: Environment) -> Scan:
+    """Look through the body of *node*, but not into the functions that are defined in it."""
+    scanner = _Scanner(environment)
+    scanner.visit_all(node.body)
+    return scanner.found
+
+
+class _Scanner:
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self.found = Scan()
+
+    def visit_all(self, nodes: Sequence[ast.AST], barred: str | None = None) -> None:
+        for node in nodes:
+            self.visit(node, barred)
+
+    def visit(self, node: ast.AST, barred: str | None) -> None:
+        """Note what waits in *node*; *barred* says why it can't wait here, if it can't."""
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                reason = barred or "in the decorators or defaults of a nested function"
+                self.visit_all([*node.decorator_list, node.args], reason)
+            case ast.Lambda():
+                pass
+            case ast.ClassDef():
+                self.visit_all(list(ast.iter_child_nodes(node)), barred or "in the body of a class")
+            case ast.TryStar():
+                self.visit_all(list(ast.iter_child_nodes(node)), barred or "in a `try` with `except*`")
+            case ast.Try(body, handlers, orelse, finalbody):
+                self.visit_all([*body, *handlers, *orelse], barred)
+                self.visit_all(finalbody, barred or "in a `finally`")
+            case ast.match_case(_, guard, body):
+                self.visit_all([guard] if guard else [], barred or "in the guard of a `case`")
+                self.visit_all(body, barred)
+            case ast.GeneratorExp(element, [first, *more]):
+                # Only the first iterable is evaluated here and now.
+                self.visit(first.iter, barred)
+                reason = barred or "in a generator expression"
+                self.note(first, reason)
+                self.visit_all([element, *first.ifs, *more], reason)
+            case _:
+                self.look_at(node)
+                self.note(node, barred)
+                self.visit_all(list(ast.iter_child_nodes(node)), barred)
+
+    def note(self, node: ast.AST, barred: str | None) -> None:
+        """Note *node* itself, if it waits."""
+        if not isinstance(node, _Waiting) or (isinstance(node, ast.comprehension) and not node.is_async):
+            return
+        wait = self.environment.wait(node)
+        if wait is Wait.NEVER:
+            return
+        if barred is None:
+            self.found.waits.add(node)
+            return
+        place = node.iter if isinstance(node, ast.comprehension) else node
+        what = f"the route can't wait for the client {barred}"
+        refusal = Refusal(place.lineno, what, "Receive before it, and keep what came in a local variable")
+        (self.found.refusals if wait is Wait.SURELY else self.found.maybes).append(refusal)
+
+    def look_at(self, node: ast.AST) -> None:
+        """Refuse what waits for the client otherwise than in the route itself."""
+        match node:
+            case ast.Call():
+                self.look_at_call(node)
+            case ast.With(items, body) | ast.AsyncWith(items, body):
+                for item in items:
+                    if isinstance(item.context_expr, ast.Call) and self.receives_in(body):
+                        self.look_at_block(item.context_expr)
+            case ast.Yield() | ast.YieldFrom():
+                what = "an async generator can't hibernate half-way"
+                self.refuse(node, what, "Receive in a plain `async def`, and return what came")
+
+    def look_at_call(self, call: ast.Call) -> None:
+        arguments = [
+            argument
+            for outer in call.args
+            for argument in (outer.elts if isinstance(outer, ast.List | ast.Tuple | ast.Set) else [outer])
+        ]
+        waiting = [argument for argument in arguments if isinstance(argument, ast.Call) and self.receives(argument)]
+        if not waiting:
+            return
+        name = _called(call)
+        if name == "wait_for":
+            self.refuse(call, "`wait_for` around a receive can't hibernate yet", _NO_TIMEOUT)
+        elif name in SPAWNERS:
+            what = "a task can't wait for the client: only the route itself can hibernate"
+            self.refuse(waiting[0], what, "Receive in the route, and hand what came to the task")
+
+    def look_at_block(self, call: ast.Call) -> None:
+        name = _called(call)
+        if name in _TIMEOUTS:
+            self.refuse(call, f"`{name}` around a receive can't hibernate yet", _NO_TIMEOUT)
+        elif name in _TASK_GROUPS:
+            what = "a task group can't stay open while the route hibernates"
+            self.refuse(call, what, "Close it before the receive, and open it again after")
+
+    def receives(self, call: ast.Call) -> bool:
+        return self.environment.wait(ast.Await(call)) is Wait.SURELY
+
+    def receives_in(self, body: Sequence[ast.stmt]) -> bool:
+        return any(
+            isinstance(child, ast.Await | ast.AsyncFor) and self.environment.wait(child) is Wait.SURELY
+            for child in inside(*body)
+        )
+
+    def refuse(self, node: ast.expr, what: str, remedy: str) -> None:
+        self.found.refusals.append(Refusal(node.lineno, what, remedy))
+
+
+def _called(call: ast.Call) -> str:
+    """The last part of the name of what is called; empty if it has none."""
+    match call.func:
+        case ast.Name(name) | ast.Attribute(_, name):
+            return name
+    return ""

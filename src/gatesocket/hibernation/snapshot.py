@@ -1,0 +1,112 @@
+"""What is stored of a hibernated route, as bytes.
+
+::
+
+    offset  bytes
+    0       2      "G" and the number of this format
+    2       1      "j" for JSON, "z" for JSON that zlib made smaller
+    3       4      CRC-32 of what follows: a damaged snapshot is told from one that was written so
+    7       …      UTF-8 JSON
+
+The JSON is an object with ``py`` (the Python version whose syntax trees the digests are of), ``lib`` (Gatesocket's),
+``f`` (the frames, outermost first), and where there is something to say ``s`` (members of ``scope["state"]``) and ``c``
+(context variables). Readers ignore keys that they don't know, so that later releases can add some.
+"""
+
+import json
+import sys
+import zlib
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+from gatesocket.exceptions import SnapshotError
+
+__all__ = ["Frame", "Snapshot"]
+
+_MAGIC = b"G1"
+_HEADER = len(_MAGIC) + 5
+_LARGEST = 16 * 1024 * 1024
+"""Bytes of JSON: far above what an item of the table holds, far below what would hurt."""
+_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+_LIBRARY = version("gatesocket")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One function of the route, where it waits."""
+
+    key: str
+    """`Unit.key`."""
+    point: int
+    direct: bool
+    """Whether it awaits the next frame itself; else it makes its call again."""
+    locals: dict[str, Any]
+    """Encoded."""
+    cells: tuple[list[Any], list[Any]] | None = None
+    """The encoded variables that it shares with functions around it; None if its caller makes it anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A hibernated route."""
+
+    frames: tuple[Frame, ...]
+    state: dict[str, Any] = field(default_factory=dict)
+    context: list[tuple[str, Any]] = field(default_factory=list)
+
+    def dump(self) -> bytes:
+        """Write the snapshot."""
+        content: dict[str, Any] = {
+            "py": _PYTHON,
+            "lib": _LIBRARY,
+            "f": [
+                [frame.key, frame.point, int(frame.direct), frame.locals, *([frame.cells] if frame.cells else [])]
+                for frame in self.frames
+            ],
+        }
+        if self.state:
+            content["s"] = self.state
+        if self.context:
+            content["c"] = self.context
+        text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        body = text.encode("utf-8", "surrogatepass")
+        small = zlib.compress(body)
+        kind, body = (b"z", small) if len(small) < len(body) else (b"j", body)
+        return _MAGIC + kind + zlib.crc32(kind + body).to_bytes(4, "big") + body
+
+    @classmethod
+    def load(cls, data: bytes) -> "Snapshot":
+        """Read what `dump` wrote.
+
+        Raises:
+            SnapshotError: it is damaged, or was written by another version of Python.
+        """
+        if data[:2] != _MAGIC:
+            raise SnapshotError("the snapshot is damaged, or was written by another version of Gatesocket")
+        kind, body = data[2:3], data[_HEADER:]
+        if zlib.crc32(kind + body).to_bytes(4, "big") != data[3:_HEADER]:
+            raise SnapshotError("the snapshot is damaged: its checksum is wrong")
+        try:
+            if kind == b"z":
+                reader = zlib.decompressobj()
+                body = reader.decompress(body, _LARGEST)
+                if not reader.eof:
+                    raise SnapshotError(f"the snapshot is damaged: it is cut off, or longer than {_LARGEST} bytes")
+            content = json.loads(body.decode("utf-8", "surrogatepass"))
+            if content["py"] != _PYTHON:
+                raise SnapshotError(f"the route hibernated under Python {content['py']} and can't wake under {_PYTHON}")
+            frames = tuple(_frame(*frame) for frame in content["f"])
+            context = [(name, value) for name, value in content.get("c", ())]
+            state = content.get("s", {})
+            if not frames or not isinstance(state, dict):
+                raise SnapshotError("the snapshot is damaged: nothing is in it")
+            return cls(frames, state, context)
+        except (LookupError, RecursionError, TypeError, ValueError, zlib.error) as error:
+            raise SnapshotError(f"the snapshot is damaged: {error}") from error
+
+
+def _frame(key: Any, point: Any, direct: Any, members: Any, cells: Any = None) -> Frame:
+    if type(key) is not str or type(point) is not int or not isinstance(members, dict):
+        raise TypeError(f"{key!r} is no frame")
+    return Frame(key, point, bool(direct), members, tuple(cells) if cells else None)
