@@ -19,7 +19,7 @@ from gatesocket.emulator.stack import Stack
 from gatesocket.emulator.template import load
 from gatesocket.exceptions import ConfigurationError
 
-__all__ = ["Options", "bind", "run", "supervise"]
+__all__ = ["Options", "Reloader", "bind", "run", "supervise"]
 
 FAILED: Final = 2
 """Exit status of a stack that can't be started as it is configured."""
@@ -82,7 +82,7 @@ def supervise(options: Options, listening: socket.socket) -> None:
     """
     code = set(load(options.template, region=options.region, parameters=options.parameters).code.values())
     config = uvicorn.Config("", reload=True, reload_dirs=[str(directory) for directory in code], log_config=None)
-    reloader = _Reloader(config, functools.partial(run, options), [listening], options.template)
+    reloader = Reloader(config, functools.partial(run, options), [listening], options.template)
     reloader.run()
     if reloader.failed:
         sys.exit(FAILED)
@@ -128,8 +128,15 @@ def _banner(options: Options, stack: Stack, address: str) -> str:
     return f"\n  Gatesocket runs {options.template}. Ctrl+C ends it.\n\n{text}\n"
 
 
-class _Reloader(StatReload):
-    """uvicorn's reloader, which also looks at the template, and gives up if the first start fails."""
+class Reloader(StatReload):
+    """uvicorn's reloader, which also looks at the template, and gives up if the first start fails.
+
+    Args:
+        config: which directories to look at, and how often.
+        target: runs the stack, in a child process.
+        sockets: what it listens on; kept from one child to the next.
+        template: the template's file.
+    """
 
     def __init__(
         self,
@@ -142,12 +149,15 @@ class _Reloader(StatReload):
         self._template = template
         self._started_anew = False
         self.failed = False
+        """Whether the first start failed; the child has said why."""
 
     def iter_py_files(self) -> Iterator[Path]:
+        """Iterate over the files to look at."""
         yield self._template
         yield from super().iter_py_files()
 
     def should_restart(self) -> list[Path] | None:
+        """Wait a moment; return the files that have changed, if any."""
         # What can't even be started is not what somebody is editing; later failures are, and wait for the next edit.
         if not self._started_anew and self.process.exitcode == FAILED:
             self.failed = True
@@ -155,5 +165,6 @@ class _Reloader(StatReload):
         return super().should_restart()
 
     def restart(self) -> None:
+        """End the stack and start it anew."""
         self._started_anew = True
         super().restart()

@@ -1,0 +1,229 @@
+"""A stack for a developer: where it says it is, what ends it, what starts it anew."""
+
+import functools
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from gatesocket.emulator import dev
+from gatesocket.emulator.dev import Options, bind, run, supervise
+from gatesocket.exceptions import ConfigurationError
+
+TEMPLATE = """
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Api:
+    Type: AWS::Serverless::WebSocketApi
+    Properties:
+      StageName: prod
+      RouteSelectionExpression: $request.body.action
+      Routes:
+        $default: {FunctionArn: !GetAtt Function.Arn}
+  Function:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: code/
+      Handler: hello.handler
+      Runtime: python3.13
+"""
+HTTP = "      Events: {Any: {Type: HttpApi}}\n"
+
+
+@pytest.fixture
+def template(tmp_path: Path) -> Iterator[Path]:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "hello.py").write_text("def handler(event, context): return 'hi'", encoding="utf-8")
+    path = tmp_path / "template.yaml"
+    path.write_text(TEMPLATE + HTTP, encoding="utf-8")
+    yield path
+    sys.modules.pop("hello", None)
+
+
+@pytest.fixture(autouse=True)
+def leave_logging_alone() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in ("gatesocket", "samtranslator")]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
+def options(template: Path, *, with_edge: bool = True) -> Options:
+    return Options(template, {}, "us-east-1", runtimes=None, with_edge=with_edge)
+
+
+def end_after_a_request(listening: socket.socket, answers: list[str]) -> threading.Thread:
+    """Ask once, which waits until the stack serves, and then end this process as a terminal would."""
+    host, port = listening.getsockname()[:2]
+    address = f"[{host}]" if ":" in host else host
+
+    def ask() -> None:
+        answers.append(httpx.get(f"http://{address}:{port}/", timeout=30).text)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_stack_says_where_it_is_and_runs_until_it_is_interrupted(
+    template: Path, capsys: pytest.CaptureFixture[str], host: str
+) -> None:
+    answers: list[str] = []
+    with bind(host, 0) as listening:
+        port = listening.getsockname()[1]
+        client = end_after_a_request(listening, answers)
+        run(options(template), [listening])
+        client.join()
+    assert answers == ["hi"]
+    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    assert (
+        capsys.readouterr().out
+        == f"""
+  Gatesocket runs {template}. Ctrl+C ends it.
+
+  page         http://{where}/
+  WebSocket    ws://{where}/<path of the route>
+  as on AWS    ws://{where}/prod?__path=/<path of the route>
+  try it       websockets ws://{where}/prod
+  connections  http://{where}/prod/@connections/<connection id>
+
+"""
+    )
+
+
+def test_the_banner_names_only_what_there_is(template: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    template.write_text(TEMPLATE, encoding="utf-8")
+    answers: list[str] = []
+    with bind("127.0.0.1", 0) as listening:
+        client = end_after_a_request(listening, answers)
+        run(options(template, with_edge=False), [listening])
+        client.join()
+    printed = capsys.readouterr().out
+    assert answers == ['{"message": "Not Found"}']
+    assert "page" not in printed
+    assert "__path" not in printed
+
+
+def test_what_cannot_be_started_ends_with_one_line(template: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (template.parent / "code" / "hello.py").write_text("handler = 7", encoding="utf-8")
+    with bind("127.0.0.1", 0) as listening, pytest.raises(SystemExit) as ended:
+        run(options(template), [listening])
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("gatesocket: Function: the handler 'hello.handler' isn't there")
+
+
+def test_a_port_in_use_is_named() -> None:
+    with bind("127.0.0.1", 0) as listening:
+        port = listening.getsockname()[1]
+        with pytest.raises(
+            ConfigurationError, match=f"can't listen on port {port} of 127.0.0.1: .*another port: --port"
+        ):
+            bind("127.0.0.1", port)
+
+
+class Process:
+    """A child process that does nothing."""
+
+    exitcode: int | None = None
+
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+
+    def start(self) -> None:
+        self.log.append("start")
+
+    def terminate(self) -> None:
+        self.log.append("terminate")
+
+    def join(self) -> None: ...
+
+
+@pytest.fixture
+def children(monkeypatch: pytest.MonkeyPatch) -> list[Process]:
+    """Every child that is started, without a process behind it."""
+    made: list[Process] = []
+
+    def get_subprocess(**_: Any) -> Process:
+        made.append(Process([]))
+        return made[-1]
+
+    monkeypatch.setattr("uvicorn.supervisors.basereload.get_subprocess", get_subprocess)
+    monkeypatch.setattr("uvicorn.supervisors.basereload.signal.signal", lambda *_: None)
+    return made
+
+
+def reloader(template: Path) -> dev.Reloader:
+    config = uvicorn.Config(
+        "", reload=True, reload_dirs=[str(template.parent / "code")], reload_delay=0, log_config=None
+    )
+    return dev.Reloader(config, functools.partial(run, options(template)), [], template)
+
+
+def touch(path: Path) -> None:
+    """Make a file newer, whatever the file system's clock resolves."""
+    later = path.stat().st_mtime + 10
+    os.utime(path, (later, later))
+
+
+@pytest.mark.parametrize("changed", ["template.yaml", "code/hello.py"])
+def test_a_change_of_code_or_template_starts_it_anew(template: Path, children: list[Process], changed: str) -> None:
+    watching = reloader(template)
+    watching.startup()
+    assert watching.should_restart() is None
+    path = template.parent / changed
+    touch(path)
+    assert watching.should_restart() == [path]
+    watching.restart()
+    assert [child.log for child in children] == [["start", "terminate"], ["start"]]
+
+
+def test_a_first_start_that_fails_ends_it(
+    template: Path, children: list[Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Process, "exitcode", 2)
+    watching = reloader(template)
+    watching.run()
+    assert watching.failed
+    assert [child.log for child in children] == [["start", "terminate"]]
+
+
+def test_a_later_start_that_fails_waits_for_the_next_change(template: Path, children: list[Process]) -> None:
+    watching = reloader(template)
+    watching.startup()
+    watching.restart()
+    children[1].exitcode = 2
+    watching.should_restart()
+    assert not watching.failed
+    assert not watching.should_exit.is_set()
+
+
+def test_supervising_ends_with_the_status_of_a_first_start_that_fails(
+    template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(self: dev.Reloader) -> None:
+        assert self.config.reload_dirs == [template.parent / "code"]
+        self.failed = True
+
+    monkeypatch.setattr(dev.Reloader, "run", run)
+    with bind("127.0.0.1", 0) as listening, pytest.raises(SystemExit) as ended:
+        supervise(options(template), listening)
+    assert ended.value.code == 2
+
+
+def test_supervising_ends_well_otherwise(template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dev.Reloader, "run", lambda self: None)
+    with bind("127.0.0.1", 0) as listening:
+        supervise(options(template), listening)
