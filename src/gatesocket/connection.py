@@ -4,7 +4,6 @@
 """
 
 import secrets
-import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 from contextvars import ContextVar
@@ -12,6 +11,7 @@ from typing import Final, Protocol
 
 from starlette.websockets import WebSocket
 
+from gatesocket.clock import milliseconds
 from gatesocket.gateway.sockets import SocketGateway
 from gatesocket.registry.base import EVERYONE, Record
 from gatesocket.registry.memory import MemoryRegistry
@@ -93,9 +93,8 @@ class LocalConnection:
         """Register the connection; see `Connection.enter`."""
         self.groups = frozenset({EVERYONE, *groups})
         self.user = user
-        now = time.time_ns() // 1_000_000
         await self._registry.create(
-            Record(self.connection_id, b"", now, NEVER, live=True, groups=self.groups, user=user)
+            Record(self.connection_id, b"", milliseconds(), NEVER, live=True, groups=self.groups, user=user)
         )
         self._gateway.attach(self.connection_id, self._websocket)
 

@@ -7,7 +7,6 @@ to reach a connection that another process serves.
 import asyncio
 import json
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -146,13 +145,13 @@ class ConnectionManager:
 
     async def send_to_user(self, user: str, message: Message) -> Delivery:
         """Send to every connection of one person; see `broadcast`."""
-        registry, now = backend.current().registry, _now()
+        through = backend.current()
 
         async def connections() -> AsyncIterator[str]:
             own = current_connection.get()
             if own is not None and own.user == user:
                 yield own.connection_id
-            async for connection_id in registry.connections(user, now=now):
+            async for connection_id in through.registry.connections(user, now=through.clock()):
                 if own is None or connection_id != own.connection_id:
                     yield connection_id
 
@@ -208,16 +207,16 @@ class ConnectionManager:
 
     async def count(self, group: str = EVERYONE) -> int:
         """Count the connections in a group."""
-        own = current_connection.get()
-        counted = await backend.current().registry.count(group, now=_now())
+        own, through = current_connection.get(), backend.current()
+        counted = await through.registry.count(group, now=through.clock())
         return counted + (own.unwritten(group) if own is not None else 0)
 
     async def _members(self, group: str) -> AsyncIterator[Member]:
         # What this route has joined or left since it woke isn't in the registry until it hibernates.
-        own = current_connection.get()
+        own, through = current_connection.get(), backend.current()
         if own is not None and group in own.groups:
             yield Member(own.connection_id, own.user)
-        async for member in backend.current().registry.members(group, now=_now()):
+        async for member in through.registry.members(group, now=through.clock()):
             if own is None or member.connection_id != own.connection_id:
                 yield member
 
@@ -277,7 +276,7 @@ async def _hold_back(connection_id: str, text: str, through: backend.Backend) ->
     """Let a text wait for a connection that may be gone only because its handshake isn't over yet."""
     if through.waker is None:
         return False
-    waiting = await through.registry.hold_back(connection_id, Entry("post", uuid4().hex, text), now=_now())
+    waiting = await through.registry.hold_back(connection_id, Entry("post", uuid4().hex, text), now=through.clock())
     if waiting:
         await through.waker.wake(connection_id)
     return waiting
@@ -348,7 +347,3 @@ def _adopt(websocket: WebSocket) -> Connection:
 
 async def _one(connection_id: str) -> AsyncIterator[str]:
     yield connection_id
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

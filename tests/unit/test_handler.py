@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import logging
-import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -24,6 +23,9 @@ from gatesocket.settings import Settings
 from gatesocket.settings import settings as process_settings
 from gatesocket.waker import MemoryWaker, wake_event
 from support.lambda_events import CONNECTION, connect, disconnect, message
+
+MADE: list[WebSocketHandler] = []
+"""The handlers of the running test: their apps' lifespans are ended with it."""
 
 NOW = 1_708_326_703_000
 """A second after the recorded handshake, in milliseconds."""
@@ -62,6 +64,7 @@ class Cloud:
             clock=lambda: self.now,
             on_error=self.errors.append,
         )
+        MADE.append(self.handler)
 
     async def _on_wake(self, event: dict[str, Any], delay: float) -> None:
         self.wakes.append(event)
@@ -81,6 +84,14 @@ class Cloud:
     @property
     def sent(self) -> list[str]:
         return self.gateway.sent[CONNECTION]
+
+
+@pytest.fixture(autouse=True)
+async def shut_down() -> AsyncIterator[None]:
+    """End the lifespans of the apps that the test has started."""
+    yield
+    while MADE:
+        await MADE.pop().shutdown()
 
 
 @pytest.fixture(autouse=True)
@@ -675,7 +686,14 @@ async def test_bytes_travel_in_the_agreed_form_when_the_deployment_says_so() -> 
     assert cloud.sent == ["data:;base64,/wEA"]
 
 
-def test_lambda_calls_the_handler_on_one_loop_that_is_kept() -> None:
+def end(handler: WebSocketHandler) -> None:
+    """End a handler that was called as Lambda calls it, on its own loop."""
+    MADE.remove(handler)
+    handler._loop.run(handler.shutdown())
+    handler._loop.close()
+
+
+async def test_lambda_calls_the_handler_on_one_loop_that_is_kept() -> None:
     app = FastAPI()
     loops: list[asyncio.AbstractEventLoop] = []
 
@@ -687,38 +705,34 @@ def test_lambda_calls_the_handler_on_one_loop_that_is_kept() -> None:
             await websocket.receive_text()
 
     cloud = Cloud(app)
-    answers = [cloud.handler(event, Context()) for event in (connect(), message("one"), message("two"))]
+    events = (connect(), message("one"), message("two"))
+    answers = await asyncio.to_thread(lambda: [cloud.handler(event, Context()) for event in events])
 
     assert answers == [{"statusCode": 200}] * 3
     assert len(set(map(id, loops))) == 1
-    loops[0].close()
+    await asyncio.to_thread(end, cloud.handler)
 
 
-def test_calls_from_several_threads_wait_for_one_another() -> None:
+async def test_calls_from_several_threads_wait_for_one_another() -> None:
     app = FastAPI()
-    running: list[int] = []
+    running = 0
+    most = 0
 
     @app.websocket("/")
     async def route(websocket: WebSocket) -> None:
-        running.append(threading.get_ident())
-        await asyncio.to_thread(barrier_like.wait)
-        assert running == [threading.get_ident()]
-        running.clear()
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.to_thread(running.bit_count)
+        running -= 1
         await websocket.close()
 
-    barrier_like = threading.Event()
-    barrier_like.set()
     cloud = Cloud(app)
-    threads = [threading.Thread(target=cloud.handler, args=(connect(), Context())) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    calls = [asyncio.to_thread(cloud.handler, connect(), Context()) for _ in range(4)]
 
-    assert cloud.errors == []
-    assert cloud.handler._loop is not None
-    cloud.handler._loop.run_until_complete(cloud.handler._loop.shutdown_default_executor())
-    cloud.handler._loop.close()
+    assert await asyncio.gather(*calls) == [{"statusCode": 403}] * 4
+    assert most == 1
+    await asyncio.to_thread(end, cloud.handler)
 
 
 async def test_an_event_of_somebody_else_is_refused() -> None:
@@ -742,12 +756,12 @@ async def test_an_invocation_without_a_context_has_the_gateways_29_seconds() -> 
     assert taken[0].expires_at == NOW + 29_000 + 1_000
 
 
-def test_what_is_not_an_app_is_refused_when_the_handler_is_made() -> None:
+async def test_what_is_not_an_app_is_refused_when_the_handler_is_made() -> None:
     with pytest.raises(ConfigurationError):
         WebSocketHandler("chat.app:app", registry=MemoryRegistry())  # type: ignore[arg-type]
 
 
-def test_a_route_that_can_not_hibernate_is_refused_when_the_handler_is_made() -> None:
+async def test_a_route_that_can_not_hibernate_is_refused_when_the_handler_is_made() -> None:
     app = FastAPI()
 
     @app.websocket("/")
@@ -762,7 +776,9 @@ def test_a_route_that_can_not_hibernate_is_refused_when_the_handler_is_made() ->
         WebSocketHandler(app, registry=MemoryRegistry())
 
 
-def test_a_lambda_function_without_a_table_is_refused_when_the_handler_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lambda_function_without_a_table_is_refused_when_the_handler_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "chat")
 
     with pytest.raises(ConfigurationError, match="GATESOCKET_TABLE isn't set"):
@@ -774,6 +790,7 @@ async def test_without_a_gateway_client_it_posts_to_the_api_that_the_event_came_
 ) -> None:
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     handler = WebSocketHandler(chat())
+    MADE.append(handler)
     made: list[str | None] = []
     monkeypatch.setattr(ManagementAPI, "__init__", lambda self, endpoint, region: made.append(endpoint))
 
@@ -784,6 +801,7 @@ async def test_without_a_gateway_client_it_posts_to_the_api_that_the_event_came_
 
 async def test_a_configured_endpoint_is_where_it_posts_to(monkeypatch: pytest.MonkeyPatch) -> None:
     handler = WebSocketHandler(chat(), settings=Settings(endpoint="http://127.0.0.1:3001/dev", region="eu-west-1"))
+    MADE.append(handler)
     made: list[str | None] = []
     monkeypatch.setattr(ManagementAPI, "__init__", lambda self, endpoint, region: made.append(endpoint))
 
@@ -793,8 +811,11 @@ async def test_a_configured_endpoint_is_where_it_posts_to(monkeypatch: pytest.Mo
 
 
 async def test_without_region_or_endpoint_it_says_what_to_set() -> None:
+    handler = WebSocketHandler(chat())
+    MADE.append(handler)
+
     with pytest.raises(ConfigurationError, match="set GATESOCKET_ENDPOINT"):
-        await WebSocketHandler(chat()).invoke(connect("/ws/lobby"), Context())
+        await handler.invoke(connect("/ws/lobby"), Context())
 
 
 async def test_an_app_that_is_plain_asgi_is_served() -> None:
