@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from chat import lessons
 from chat.messages import (
     BadMessageError,
+    Data,
     Event,
     Name,
     Ping,
@@ -70,36 +71,38 @@ async def chat(websocket: WebSocket, room: Room, name: Name = "guest") -> None:
                 await manager.send_personal_message(error.reply, websocket)
                 continue
 
-            match message:
-                case Say():
-                    number += 1
-                    said = Event(type="said", data={"name": name, "text": message.text, "number": number})
-                    await manager.broadcast(said, group=room)
-                    continue
-                case TellUser():
-                    delivery = await manager.send_to_user(message.user, told(name, connection, message.text))
-                    sent = delivery.sent + delivery.queued
-                    reply = Reply(type="delivered", id=message_id, data={"sent": sent})
-                case TellConnection():
-                    try:
-                        there = await manager.send_to(message.connection, told(name, connection, message.text))
-                    except InvalidConnectionId:  # the client made it up
-                        there = False
-                    reply = Reply(type="delivered", id=message_id, data={"sent": int(there)})
-                case Who():
-                    reply = Reply(type="people", id=message_id, data={"people": await people(room)})
-                case Ping():
-                    reply = Reply(type="pong", id=message_id)
-            await manager.send_personal_message(reply, websocket)
+            if isinstance(message, Say):
+                number += 1
+                said = Event(type="said", data={"name": name, "text": message.text, "number": number})
+                await manager.broadcast(said, group=room)
+            else:
+                sender = {"name": name, "connection": connection}
+                reply = await answer(message, message_id, room, sender)
+                await manager.send_personal_message(reply, websocket)
     except WebSocketDisconnect:
         await manager.disconnect(websocket)
         if name not in await people(room):
             await manager.broadcast(Event(type="left", data={"name": name}), group=room)
 
 
-def told(name: str, connection: str, text: str) -> Event:
-    """Make the event of a personal message, with what its receiver needs to answer it."""
-    return Event(type="told", data={"name": name, "connection": connection, "text": text})
+async def answer(message: Data, message_id: str | None, room: str, sender: dict[str, str]) -> Reply:
+    """Do what *message* asks for, and return what to tell its sender."""
+    match message:
+        case TellUser():
+            told = Event(type="told", data={**sender, "text": message.text})
+            delivery = await manager.send_to_user(message.user, told)
+            return Reply(type="delivered", id=message_id, data={"sent": delivery.sent + delivery.queued})
+        case TellConnection():
+            told = Event(type="told", data={**sender, "text": message.text})
+            try:
+                there = await manager.send_to(message.connection, told)
+            except InvalidConnectionId:  # the client made it up
+                there = False
+            return Reply(type="delivered", id=message_id, data={"sent": int(there)})
+        case Who():
+            return Reply(type="people", id=message_id, data={"people": await people(room)})
+        case _:  # a ping, the one that is left
+            return Reply(type="pong", id=message_id)
 
 
 class Announcement(BaseModel):

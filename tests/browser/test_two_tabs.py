@@ -13,6 +13,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
 OpenTab = Callable[..., Page]
 
+# For what only the page does: any server will do.
+the_page_alone = pytest.mark.parametrize("server", ["uvicorn"], indirect=True)
+
 
 def join(tab: Page, room: str, name: str) -> None:
     tab.get_by_label("Your name").fill(name)
@@ -175,6 +178,7 @@ def test_texts_of_strangers_are_only_text(open_tab: OpenTab) -> None:
     expect(ann).to_have_title("Gatesocket chat")
 
 
+@the_page_alone
 def test_the_keys_do_what_they_do_elsewhere(open_tab: OpenTab) -> None:
     ann, bob = open_tab(), open_tab()
     join(ann, "typing", "Ann")
@@ -193,6 +197,7 @@ def test_the_keys_do_what_they_do_elsewhere(open_tab: OpenTab) -> None:
     expect(person(ann, "Bob")).to_have_attribute("aria-pressed", "false")
 
 
+@the_page_alone
 def test_who_reads_older_messages_is_not_dragged_to_the_newest(open_tab: OpenTab) -> None:
     ann, bob = open_tab(), open_tab(viewport={"width": 390, "height": 400})
     join(ann, "scrolling", "Ann")
@@ -207,6 +212,7 @@ def test_who_reads_older_messages_is_not_dragged_to_the_newest(open_tab: OpenTab
     expect(bob.get_by_role("button", name="New messages")).to_be_hidden()
 
 
+@the_page_alone
 def test_a_room_that_cannot_be_is_stopped_at_the_form(open_tab: OpenTab) -> None:
     tab = open_tab()
     tab.get_by_label("Your name").fill("Ann")
@@ -225,6 +231,7 @@ def test_the_address_of_a_room_can_be_shared(open_tab: OpenTab) -> None:
     expect(message(ann, "Bob joined")).to_be_visible()
 
 
+@the_page_alone
 @pytest.mark.parametrize("width", [320, 390, 768, 1400])
 def test_nothing_is_wider_than_the_screen(open_tab: OpenTab, width: int) -> None:
     tab = open_tab(viewport={"width": width, "height": 700})
@@ -236,6 +243,7 @@ def test_nothing_is_wider_than_the_screen(open_tab: OpenTab, width: int) -> None
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@the_page_alone
 class TestAgainstAScript:
     """What a server says to the page is played by the test, where no server would say it on demand."""
 

@@ -17,6 +17,7 @@ ENDED_WITHIN = 10  # s
 
 COMMANDS = {
     "uvicorn": ("uvicorn", "--app-dir", "handlers", "chat.app:app", "--port"),
+    "gateway": ("gatesocket", "dev", "--no-reload", "--port"),
 }
 """What serves the app, by life; the port comes last."""
 
