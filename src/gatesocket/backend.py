@@ -1,4 +1,4 @@
-"""Which registry, gateway client and waker a process uses, so that one manager works in a route, a job or a script."""
+"""What a process reaches connections through, so that one manager works in a route, in a job and in a script."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,27 +6,32 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 
+from gatesocket.clock import Clock, milliseconds
 from gatesocket.exceptions import ConfigurationError
 from gatesocket.gateway.base import GatewayClient
 from gatesocket.gateway.management_api import ManagementAPI
 from gatesocket.gateway.sockets import SocketGateway
+from gatesocket.queues import Queue, SQSQueue
 from gatesocket.registry.base import Registry
 from gatesocket.registry.dynamodb import DynamoDBRegistry
 from gatesocket.registry.memory import MemoryRegistry
 from gatesocket.settings import Settings, settings
 from gatesocket.waker import QueueWaker, Waker
 
-__all__ = ["Backend", "current", "default_registry", "default_waker", "use"]
+__all__ = ["Backend", "current", "default_jobs", "default_registry", "default_waker", "in_use", "jobs", "use"]
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Where connections are kept, what posts to them, and what wakes a handler for them."""
+    """Where connections are kept, what posts to them, what wakes a handler for them, and what takes jobs elsewhere."""
 
     registry: Registry
     gateway: GatewayClient
     waker: Waker | None = None
     """None where nothing has to be held back: a socket that this process holds is live at once."""
+    jobs: Queue | None = None
+    """None runs jobs in the background of this process."""
+    clock: Clock = milliseconds
 
 
 _used: ContextVar[Backend | None] = ContextVar("gatesocket.backend", default=None)
@@ -42,6 +47,11 @@ def use(backend: Backend) -> Iterator[None]:
         _used.reset(token)
 
 
+def in_use() -> Backend | None:
+    """Return the backend that `use` chose for this context; None leaves it to this process's settings."""
+    return _used.get()
+
+
 def current() -> Backend:
     """Return the backend of this context: the one in use, else the one that this process's settings name.
 
@@ -51,18 +61,32 @@ def current() -> Backend:
     return _used.get() or _of_process()
 
 
+def jobs() -> Queue | None:
+    """Return the queue of this context's jobs; None runs them in the background of this process.
+
+    Unlike `current` it asks for nothing else: who enqueues need not be able to send.
+    """
+    used = in_use()
+    return _jobs_of_process() if used is None else used.jobs
+
+
 @cache
 def _of_process() -> Backend:
     chosen = settings()
     if chosen.table is None:
-        return Backend(default_registry(chosen), SocketGateway())
+        return Backend(default_registry(chosen), SocketGateway(), jobs=_jobs_of_process())
     if chosen.endpoint is None:
         raise ConfigurationError(
             "GATESOCKET_TABLE is set but GATESOCKET_ENDPOINT isn't, so that nothing can be sent outside of a WebSocket "
             "handler. Set it to https://{api}.execute-api.{region}.amazonaws.com/{stage}, as template.yaml does"
         )
     gateway = ManagementAPI(chosen.endpoint, region=chosen.region)
-    return Backend(default_registry(chosen), gateway, default_waker(chosen))
+    return Backend(default_registry(chosen), gateway, default_waker(chosen), _jobs_of_process())
+
+
+@cache
+def _jobs_of_process() -> Queue | None:
+    return default_jobs(settings())
 
 
 def default_registry(chosen: Settings) -> Registry:
@@ -73,3 +97,8 @@ def default_registry(chosen: Settings) -> Registry:
 def default_waker(chosen: Settings) -> Waker | None:
     """Make the waker that the settings name; None without a queue."""
     return QueueWaker(chosen.wake_queue, region=chosen.region) if chosen.wake_queue else None
+
+
+def default_jobs(chosen: Settings) -> Queue | None:
+    """Make the queue of jobs that the settings name; None without one."""
+    return SQSQueue(chosen.jobs_queue, region=chosen.region) if chosen.jobs_queue else None

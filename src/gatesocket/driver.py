@@ -24,12 +24,10 @@ from gatesocket.exceptions import (
     RecordTooLarge,
     SnapshotError,
 )
-from gatesocket.gateway.base import GatewayClient
-from gatesocket.registry.base import Entry, Lease, Record, Registry, Taken
+from gatesocket.registry.base import Entry, Lease, Record, Taken
 from gatesocket.run import Run
 from gatesocket.session import Session, State
 from gatesocket.settings import Settings
-from gatesocket.waker import Waker
 
 __all__ = ["Answer", "Driver", "Invocation"]
 
@@ -62,16 +60,14 @@ LEASE_MARGIN = 1_000
 
 
 class Driver:
-    """Runs one app's routes over one registry and one gateway client.
+    """Runs one app's routes over one backend.
 
     Args:
         app: the ASGI app, prepared by `hibernation.prepare`.
         blueprint: what that returned.
-        registry: where connections are kept.
-        gateway: what posts to them.
-        waker: what brings an invocation back to a connection; None makes that an error where it is needed.
+        through: where connections are kept, what posts to them, and what brings an invocation back to them; a backend
+            without a waker makes that an error where it is needed.
         settings: the deployment's settings.
-        clock: returns milliseconds since the epoch.
         on_error: is told of every exception that a route let out, after it was logged.
     """
 
@@ -79,22 +75,19 @@ class Driver:
         self,
         app: ASGIApp,
         blueprint: hibernation.Blueprint,
-        registry: Registry,
-        gateway: GatewayClient,
-        waker: Waker | None,
+        through: backend.Backend,
         settings: Settings,
-        clock: Callable[[], int],
         on_error: Callable[[Exception], None],
     ) -> None:
         self._app = app
         self._blueprint = blueprint
-        self._registry = registry
-        self._gateway = gateway
-        self._waker = waker
+        self._backend = through
+        self._registry = through.registry
+        self._gateway = through.gateway
+        self._waker = through.waker
         self._settings = settings
-        self._clock = clock
+        self._clock = through.clock
         self._on_error = on_error
-        self._backend = backend.Backend(registry, gateway, waker)
         only = blueprint.routes[0].path if len(blueprint.routes) == 1 else "/"
         # An app with one route that needs no parameters needs no path either.
         self._default_path = "/" if "{" in only else only

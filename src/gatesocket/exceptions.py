@@ -15,6 +15,8 @@
     │   └── RecordTooLarge            the route's author's: it keeps more than one record can hold
     ├── GatewayError                  the gateway's: the Management API refused or can't be reached
     │   └── InvalidConnectionId       the sender's: what was named can't be a connection id
+    ├── InvalidArguments              the enqueuer's: what a job was enqueued with doesn't fit it
+    ├── QueueError                    the queue's: SQS refused or can't be reached
     ├── MessageTooLarge               the sender's: more than API Gateway carries
     └── ConnectionGone                the peer's: the client has left (an OSError, as ASGI asks)
 """
@@ -30,10 +32,12 @@ __all__ = [
     "GatesocketError",
     "GatewayError",
     "InboxFull",
+    "InvalidArguments",
     "InvalidConnectionId",
     "LeaseLost",
     "MessageTooLarge",
     "ProtocolError",
+    "QueueError",
     "RecordTooLarge",
     "RegistryError",
     "SnapshotError",
@@ -161,6 +165,14 @@ class GatewayError(GatesocketError):
 
 class InvalidConnectionId(GatewayError):
     """What was named as a connection id can't be one; API Gateway answers 400 (facts sheet, section 4)."""
+
+
+class InvalidArguments(GatesocketError):
+    """What a job was enqueued with doesn't fit it, or can't be sent; the job doesn't run."""
+
+
+class QueueError(GatesocketError):
+    """A queue refused a message or can't be reached; the cause is chained."""
 
 
 class MessageTooLarge(GatesocketError):

@@ -31,6 +31,12 @@ ITEM_BYTES: Final = 400 * 1024
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
 """
 
+QUEUE_MESSAGE_BYTES: Final = 256 * 1024
+"""Bytes of an SQS message that any queue takes; a queue can be set to take up to 1 MiB, but needn't be.
+
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+"""
+
 WAKE_DELAY_SECONDS: Final = 15 * 60
 """Seconds by which SQS can delay a message at the most.
 

@@ -25,6 +25,8 @@ class Settings(BaseSettings):
     """
     wake_queue: str | None = None
     """The URL of the SQS queue that brings a handler back to a connection."""
+    jobs_queue: str | None = None
+    """The URL of the SQS queue that takes jobs to their function. None runs them in the process that enqueues them."""
     path_parameter: str = "__path"
     """The query parameter that carries the path of a connection's URL; the app doesn't see it."""
     binary: Literal["base64"] | None = None

@@ -1,12 +1,12 @@
 """What brings an invocation to a connection that has no message of its own: a queue, or a callback."""
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
-from gatesocket.exceptions import ConfigurationError, RegistryError
+from gatesocket.exceptions import QueueError, RegistryError
+from gatesocket.queues import SQSQueue
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -59,30 +59,20 @@ class QueueWaker:
     """
 
     def __init__(self, queue_url: str, *, region: str | None = None, client: "SQSClient | None" = None) -> None:
-        self._queue_url = queue_url
-        self._region = region
-        self._client = client
+        self._queue = SQSQueue(queue_url, region=region, client=client)
 
     async def wake(self, connection_id: str, *, delay: float = 0) -> None:
         """Put a message on the queue.
 
         Raises:
-            ConfigurationError: there are no credentials or no region.
+            ConfigurationError: boto3 isn't installed, or there are no credentials or no region.
             RegistryError: SQS refused it or can't be reached.
         """
-        # boto3 costs 120 ms of cold start (measured), so that nobody pays for it who doesn't wake.
-        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError  # noqa: PLC0415
-
         try:
-            await asyncio.to_thread(self._send, _body(connection_id), round(delay))
-        except (NoCredentialsError, NoRegionError) as error:
-            raise ConfigurationError(f"the wake queue can't be used: {error}") from error
-        except (BotoCoreError, ClientError) as error:
+            await self._queue.put(_body(connection_id), delay=delay)
+        except QueueError as error:
             raise RegistryError(f"the wake of connection {connection_id!r} was not taken by SQS: {error}") from error
 
-    def _send(self, body: str, delay: int) -> None:
-        if self._client is None:
-            import boto3  # noqa: PLC0415
-
-            self._client = boto3.client("sqs", region_name=self._region)
-        self._client.send_message(QueueUrl=self._queue_url, MessageBody=body, DelaySeconds=delay)
+    async def aclose(self) -> None:
+        """Let go of network connections."""
+        await self._queue.aclose()

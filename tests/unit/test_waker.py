@@ -71,7 +71,7 @@ async def test_a_delay_is_the_queues_to_keep() -> None:
 async def test_without_credentials_the_deployment_is_at_fault() -> None:
     waker = QueueWaker("url", client=Client(NoCredentialsError()))  # type: ignore[arg-type]  # all that it uses
 
-    with pytest.raises(ConfigurationError, match="the wake queue can't be used: Unable to locate credentials"):
+    with pytest.raises(ConfigurationError, match="sqs can't be used: Unable to locate credentials"):
         await waker.wake("c")
 
 

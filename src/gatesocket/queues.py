@@ -1,0 +1,72 @@
+"""Queues of texts that other functions are invoked with."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Protocol
+
+from gatesocket.aws import LateClient, Refused, Unreachable
+from gatesocket.exceptions import QueueError
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+__all__ = ["MemoryQueue", "Queue", "SQSQueue"]
+
+
+class Queue(Protocol):
+    """Takes texts to somebody who works on them: each at least once, in no particular order."""
+
+    async def put(self, body: str) -> None:
+        """Put a text on the queue; it is safe there when this returns.
+
+        Raises:
+            ConfigurationError: the queue can't be used as things are set up.
+            QueueError: the queue didn't take it.
+        """
+        ...
+
+
+class MemoryQueue:
+    """A queue in this process.
+
+    Args:
+        on_put: gets each text; it decides when somebody works on it.
+    """
+
+    def __init__(self, on_put: Callable[[str], Awaitable[None]]) -> None:
+        self._on_put = on_put
+
+    async def put(self, body: str) -> None:
+        """Hand the text over."""
+        await self._on_put(body)
+
+
+class SQSQueue:
+    """A standard queue of SQS.
+
+    Args:
+        url: the queue's URL.
+        region: the queue's region; None leaves it to boto3.
+        client: a boto3 SQS client; its maker closes it. None makes one on first use.
+    """
+
+    def __init__(self, url: str, *, region: str | None = None, client: "SQSClient | None" = None) -> None:
+        self._url = url
+        self._sqs: LateClient[SQSClient] = LateClient("sqs", client=client, region=region)
+
+    async def put(self, body: str, *, delay: float = 0) -> None:
+        """Put a text on the queue; nobody gets it before *delay* seconds are over.
+
+        Raises:
+            ConfigurationError: boto3 isn't installed, or there are no credentials or no region.
+            QueueError: SQS refused it or can't be reached.
+        """
+        try:
+            await self._sqs.call(
+                lambda sqs: sqs.send_message(QueueUrl=self._url, MessageBody=body, DelaySeconds=round(delay))
+            )
+        except (Refused, Unreachable) as error:
+            raise QueueError(f"the queue {self._url} didn't take a message: {error}") from error
+
+    async def aclose(self) -> None:
+        """Let go of network connections."""
+        await self._sqs.aclose()
