@@ -6,9 +6,10 @@ fail in that life: these reasons are the rows of the documented support matrix.
 
 import pytest
 
-from support.lives import InTheTest, Life, Uvicorn
+from support.emulated import Emulator
+from support.served_lives import InTheTest, Life, Uvicorn
 
-LIVES: tuple[Life, ...] = (Uvicorn(), InTheTest())
+LIVES: tuple[Life, ...] = (Uvicorn(), InTheTest(), Emulator())
 CLOUD = ("test-client", "emulator")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
 from gatesocket import ConnectionManager
-from support.lives import Life
+from support.served_lives import Life
 
 
 def make_chat() -> FastAPI:

@@ -5,7 +5,7 @@ from queue import SimpleQueue
 import pytest
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect, WebSocketException
 
-from support.lives import PATIENCE, Closed, Life
+from support.served_lives import PATIENCE, Closed, Life
 
 CODE_LOST = "the Management API can only end a connection: the client sees 1000 whatever the app's code is"
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import pytest
 from fastapi import Cookie, Depends, FastAPI, Header, Response, WebSocket, WebSocketException, status
 
-from support.lives import Closed, Life, Refused
+from support.served_lives import Closed, Life, Refused
 
 
 def test_path_query_header_and_cookie_are_known_with_every_message(life: Life) -> None:

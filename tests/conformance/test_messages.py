@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.endpoints import WebSocketEndpoint
 from starlette.routing import WebSocketRoute
 
-from support.lives import Closed, Life
+from support.served_lives import Closed, Life
 
 
 def test_text_is_echoed(life: Life) -> None:
