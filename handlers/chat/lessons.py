@@ -14,10 +14,13 @@ from pydantic import BaseModel, ValidationError
 
 from chat.messages import BadMessageError, Event, Reply, Work, read
 from chat.settings import is_right
+from gatesocket import ConnectionManager
+from gatesocket.jobs import job
 
 __all__ = ["router"]
 
 router = APIRouter()
+manager = ConnectionManager()
 logger = logging.getLogger("chat")
 
 
@@ -125,24 +128,39 @@ async def token_in_the_first_message(websocket: WebSocket) -> None:
         logger.info("login: the client left with code %d", left.code)
 
 
-def count_primes(start: int, stop: int) -> int:
+def primes_between(start: int, stop: int) -> int:
     """Count the primes from *start* up to, but without, *stop*; slow on purpose."""
     return sum(
         all(number % divisor for divisor in range(2, isqrt(number) + 1)) for number in range(max(start, 2), stop)
     )
 
 
+@job
+async def count_primes(connection: str, message_id: str | None, below: int) -> Reply | None:
+    """Count the primes below a number, and tell *connection* how far it is.
+
+    A job knows no socket, only what it was given, as JSON. That is enough: a manager reaches a connection by
+    its id from any process.
+    """
+    found = 0
+    for quarter in range(4):
+        start, stop = below * quarter // 4, below * (quarter + 1) // 4
+        found += await asyncio.to_thread(primes_between, start, stop)
+        progress = Reply(type="progress", id=message_id, data={"percent": 25 * (quarter + 1)})
+        if not await manager.send_to(connection, progress):
+            return None  # the client has left, and nobody else wants to know
+    return Reply(type="done", id=message_id, data={"below": below, "primes": found})
+
+
 @router.websocket("/ws/work")
 async def heavy_work(websocket: WebSocket) -> None:
-    """Do what takes long beside the event loop, and report how far it is.
+    """Hand over what takes long, and go on listening.
 
-    ``await asyncio.to_thread(…)`` keeps the process free for other connections, while this one waits: what
-    its client sends in the meantime is read afterwards. The thread is awaited before the next ``receive``, so
-    nothing is left running when the route waits for its client. That is what makes the route work on Lambda,
-    and also its limit there: the work has to end within one invocation. What takes longer belongs in a queue,
-    from where another function takes it and sends the result.
+    Under uvicorn a job runs in the background of the same process. On Lambda it travels through a queue to a
+    function of its own, whose time doesn't end with this route's. Either way the result comes when it is
+    there, and the client may ask for more meanwhile.
     """
-    await websocket.accept()
+    connection = await manager.connect(websocket)
     try:
         while True:
             text = await websocket.receive_text()
@@ -152,13 +170,7 @@ async def heavy_work(websocket: WebSocket) -> None:
                 await websocket.send_text(error.reply.model_dump_json())
                 continue
             await websocket.send_text(Reply(type="accepted", id=message_id).model_dump_json())
-            found = 0
-            for quarter in range(4):
-                start, stop = work.below * quarter // 4, work.below * (quarter + 1) // 4
-                found += await asyncio.to_thread(count_primes, start, stop)
-                progress = Reply(type="progress", id=message_id, data={"percent": 25 * (quarter + 1)})
-                await websocket.send_text(progress.model_dump_json())
-            done = Reply(type="done", id=message_id, data={"below": work.below, "primes": found})
-            await websocket.send_text(done.model_dump_json())
+            await count_primes.reply_to(connection=connection).enqueue(connection, message_id, work.below)
     except WebSocketDisconnect as left:
+        await manager.disconnect(websocket)
         logger.info("work: the client left with code %d", left.code)

@@ -10,7 +10,11 @@ from starlette.testclient import TestClient, WebSocketDenialResponse, WebSocketT
 from starlette.websockets import WebSocketDisconnect
 
 from chat.app import app
+from chat.lessons import count_primes
 from chat.settings import settings
+from gatesocket.backend import Backend, use
+from gatesocket.gateway.fake import FakeGateway
+from gatesocket.registry.memory import MemoryRegistry
 from gatesocket.testing import GatewayTestClient
 
 TOKEN = settings.token.get_secret_value()
@@ -127,13 +131,24 @@ class TestLessons:
                 assert socket.receive_json() == {"type": "progress", "id": "w1", "data": {"percent": percent}}
             assert socket.receive_json() == {"type": "done", "id": "w1", "data": {"below": 1000, "primes": 168}}
 
-    def test_work_that_is_sent_while_other_work_runs_is_done_afterwards(self, client: TestClient) -> None:
+    def test_work_can_be_sent_while_other_work_runs(self, client: TestClient) -> None:
+        """Each has its answers in order; which of the two comes first is open."""
         with client.websocket_connect("/ws/work") as socket:
             says(socket, "work", "first", below=10)
             says(socket, "work", "second", below=2)
             answers = [socket.receive_json() for _ in range(12)]
-        assert [answer["id"] for answer in answers] == ["first"] * 6 + ["second"] * 6
-        assert [answers[5]["data"]["primes"], answers[11]["data"]["primes"]] == [4, 0]
+        for message_id, primes in (("first", 4), ("second", 0)):
+            mine = [answer for answer in answers if answer["id"] == message_id]
+            assert [answer["type"] for answer in mine] == ["accepted", *["progress"] * 4, "done"]
+            assert [answer["data"]["percent"] for answer in mine[1:5]] == [25, 50, 75, 100]
+            assert mine[5]["data"]["primes"] == primes
+
+    async def test_work_for_a_client_that_has_left_is_given_up(self) -> None:
+        """Nobody would see the rest of it."""
+        gateway = FakeGateway()
+        gateway.gone("TXzPWdnOjoECGjA=")
+        with use(Backend(MemoryRegistry(), gateway)):
+            assert await count_primes("TXzPWdnOjoECGjA=", "w1", 1000) is None
 
     @pytest.mark.parametrize("below", [1, 1_000_001, "many", None])
     def test_work_that_nobody_could_do_is_answered_with_an_error(self, client: TestClient, below: Any) -> None:

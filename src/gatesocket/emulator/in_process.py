@@ -7,10 +7,11 @@ anew. Those of different connections run side by side.
 
 import asyncio
 import json
+import logging
 import time
 from collections import deque
 from collections.abc import Coroutine
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -18,7 +19,8 @@ from uuid import uuid4
 
 from starlette.types import ASGIApp
 
-from gatesocket.backend import Backend
+from gatesocket import jobs
+from gatesocket.backend import Backend, use
 from gatesocket.emulator.functions import LambdaContext
 from gatesocket.emulator.gateway import (
     CONNECT,
@@ -49,11 +51,14 @@ from gatesocket.gateway.base import ConnectionInfo, wire_bytes
 from gatesocket.handler import WebSocketHandler
 from gatesocket.hibernation.snapshot import Snapshot
 from gatesocket.hibernation.units import unit_named
+from gatesocket.queues import MemoryQueue
 from gatesocket.registry.base import Registry
 from gatesocket.settings import Settings
 from gatesocket.waker import MemoryWaker
 
 __all__ = ["InProcessGateway", "ModelGateway", "NothingToReceive", "Wire"]
+
+logger = logging.getLogger("gatesocket.emulator")
 
 _FUNCTION: Final = "websocket"
 _ARN: Final = f"arn:aws:lambda:us-east-1:123456789012:function:{_FUNCTION}"
@@ -112,13 +117,16 @@ class InProcessGateway:
         self._wires: dict[str, Wire] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
-        self.backend = Backend(registry, ModelGateway(self._manage), MemoryWaker(self._wake))
+        self.backend = Backend(
+            registry, ModelGateway(self._manage), MemoryWaker(self._wake), MemoryQueue(self._enqueue)
+        )
         """What managers outside of a WebSocket route use, to reach the same connections."""
         self.handler = WebSocketHandler(
             app,
             registry=registry,
             gateway=self.backend.gateway,
             waker=self.backend.waker,
+            jobs=self.backend.jobs,
             settings=settings,
             on_error=self._route_failed,
         )
@@ -226,8 +234,21 @@ class InProcessGateway:
         finally:
             wire.invocations -= 1
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+    async def _enqueue(self, body: str) -> None:
+        """Take a job; it runs beside the connections, in a context of its own, as in another function."""
+        self._spawn(self._work(body, _serving.get(None)), Context())
+
+    async def _work(self, body: str, wire: Wire | None) -> None:
+        try:
+            with use(self.backend):
+                await jobs.run(body)
+        except Exception as error:
+            logger.exception("a job failed")
+            if wire is not None:
+                wire.errors.append(error)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], context: Context | None = None) -> None:
+        task = asyncio.get_running_loop().create_task(work, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
 
