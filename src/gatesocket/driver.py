@@ -5,10 +5,12 @@ platform: it meets a connection anew for every event, finds out from the registr
 behind a record that any other process can go on from.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
 from starlette.types import ASGIApp
 
@@ -88,6 +90,7 @@ class Driver:
         self._settings = settings
         self._clock = through.clock
         self._on_error = on_error
+        self._arrivals: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         only = blueprint.routes[0].path if len(blueprint.routes) == 1 else "/"
         # An app with one route that needs no parameters needs no path either.
         self._default_path = "/" if "{" in only else only
@@ -164,7 +167,11 @@ class Driver:
     async def _enter(self, connection_id: str, entry: Entry, invocation: Invocation) -> bool:
         """Put *entry* into the inbox and see to it, if nobody else does; return whether the connection is known."""
         lease = Lease(invocation.id, invocation.deadline + LEASE_MARGIN)
-        taken = await self._registry.take(connection_id, entry, lease, now=self._clock())
+        # Where one process serves many events at once, as an emulator's does, what came first is put down first. Lambda
+        # gives a process one event at a time; between processes only the registry's order counts.
+        arrival = self._arrivals.setdefault(connection_id, asyncio.Lock())
+        async with arrival:
+            taken = await self._registry.take(connection_id, entry, lease, now=self._clock())
         if isinstance(taken, Taken):
             await self._wake(taken.record, invocation)
         return taken is not None
