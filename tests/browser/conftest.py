@@ -20,7 +20,7 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-PATIENCE = 15_000  # ms until an expectation has failed
+PATIENCE = 30_000  # ms until an expectation has failed, on a machine that does much else
 
 expect.set_options(timeout=PATIENCE)
 

@@ -263,6 +263,26 @@ class TestAgainstAScript:
         tab.route_web_socket("**", accept)
         return opened
 
+    def test_what_overtakes_the_welcome_counts_after_it(self, open_tab: OpenTab) -> None:
+        """On Lambda a welcome waits for the end of the handshake; what others send then doesn't."""
+        tab = open_tab()
+
+        def accept(socket: WebSocketRoute) -> None:
+            socket.on_message(lambda _: None)
+            for event in (
+                {"type": "joined", "data": {"name": "Cid"}},
+                {"type": "left", "data": {"name": "Bob"}},
+                {"type": "said", "data": {"name": "Cid", "text": "Hello", "number": 1}},
+            ):
+                socket.send(json.dumps(event))
+            socket.send(self.WELCOME)
+
+        tab.route_web_socket("**", accept)
+        join(tab, "r", "Ann")
+        expect(message(tab, "Hello")).to_contain_text("Cid")
+        expect(people(tab)).to_have_count(2)
+        expect(people(tab)).to_contain_text(["Ann", "Cid"])
+
     def test_nothing_is_wider_than_a_phone_while_the_server_is_away(self, open_tab: OpenTab) -> None:
         tab = open_tab(viewport={"width": 320, "height": 700})
         tab.clock.install(time=0)

@@ -8,6 +8,7 @@ const $ = (id) => document.getElementById(id);
 
 let connection = null;
 let me = null; // {name, room, connection} as the server welcomed us
+let early = null; // what came on this connection before its welcome; null once that is there
 let people = new Set();
 let recipient = null; // {name, message}: whom the next text is for; null is everybody
 let unanswered = new Map(); // id of a personal message -> {name, text}, until it is known to be delivered
@@ -67,6 +68,11 @@ const on = {
     me = data;
     setPeople(data.people);
     append(notice(back ? "You are back. What was said in between isn't kept." : `Welcome, ${data.name}.`));
+    // On Lambda two who join in the same moment may not have seen each other yet.
+    connection.send({ type: "who" });
+  },
+  people(data) {
+    setPeople(data.people);
   },
   joined({ name }) {
     setPeople([...people, name]);
@@ -98,8 +104,16 @@ const on = {
   pong() {},
 };
 
-function receive({ type, id, data }) {
-  on[type]?.(data, id);
+// On Lambda a welcome waits until the handshake is over, and what others say may overtake it. It lists the people as of
+// the handshake, so that what overtook it happened later.
+function receive(message) {
+  if (early && message.type !== "welcome") {
+    early.push(message);
+    return;
+  }
+  const later = early ?? [];
+  early = null;
+  for (const { type, id, data } of [message, ...later]) on[type]?.(data, id);
 }
 
 // ---- talking
@@ -161,6 +175,7 @@ const STATES = {
 };
 
 function showState({ state, delay, reason }) {
+  if (state === "connecting") early = [];
   document.body.dataset.state = state;
   $("state").textContent = STATES[state];
   $("send").disabled = state !== "open";
