@@ -1,230 +1,156 @@
-"""The lives of an app, each behind the same few calls, so that one exchange can be held with all of them.
+"""One app in two lives: as a coroutine that waits for each message, and hibernating between every two.
 
-A life serves an app; what a test then sees is what any client would see: texts, close codes, statuses of handshakes.
+What happens is written into a transcript, and the transcripts of both lives have to be equal.
 """
 
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import Any, Protocol
+import asyncio
+import sys
+import traceback
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
-import httpx
-import uvicorn
-from starlette.testclient import WebSocketDenialResponse
-from starlette.types import ASGIApp
-from starlette.websockets import WebSocketDisconnect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
-from websockets.typing import Subprotocol
+from fastapi import FastAPI
 
-from gatesocket.testing import GatewayTestClient, GatewayTestSession
+from gatesocket.hibernation import prepare, run
 
-PATIENCE = 10
-"""Seconds after which a test fails rather than waits on."""
+Frame = str | bytes | int
+"""A text or binary message; the close code of a client that leaves."""
+
+transcript: list[tuple[Any, ...]] = []
+"""What has happened so far in the life that is lived now."""
 
 
-@dataclass
-class Refused(Exception):
-    """The handshake was answered with a status instead of a connection."""
-
-    status: int
-    body: str
-
-    def __str__(self) -> str:
-        return f"the handshake was refused with {self.status} {self.body!r}"
+def fx(*what: Any) -> None:
+    """Note a side effect of a route."""
+    transcript.append(("fx", *map(repr, what)))  # a list may change later
 
 
-@dataclass
-class Closed(Exception):
-    """The server has closed the connection."""
+class Endpoints:
+    """The endpoints of one module, each with the messages of its client."""
 
-    code: int
-    reason: str
+    def __init__(self) -> None:
+        self.app = FastAPI()
+        self.frames: dict[str, tuple[Frame, ...]] = {}
 
-    def __str__(self) -> str:
-        return f"the connection was closed with {self.code} {self.reason!r}"
+    def __call__(self, *frames: Frame) -> Callable[[Any], Any]:
+        """Serve the endpoint below at its own name, to a client that sends *frames* and leaves."""
 
+        def add(endpoint: Any) -> Any:
+            name = getattr(endpoint, "__name__", None) or endpoint.func.__name__
+            self.client(name, *frames)
+            if _wanted in {None, name}:
+                self.app.websocket(f"/{name}")(endpoint)
+            return endpoint
 
-class Socket(Protocol):
-    """A client's end of one connection."""
+        return add
 
-    @property
-    def subprotocol(self) -> str | None: ...
-
-    def send(self, message: str | bytes) -> None: ...
-
-    def receive(self) -> str | bytes:
-        """Return the next message; raise `Closed` if there is none to come."""
-        ...
-
-    def close(self, code: int = 1000, reason: str = "") -> None: ...
-
-
-class Client(Protocol):
-    """Whoever talks to a served app."""
-
-    def connect(
-        self, url: str, *, subprotocols: Sequence[str] = (), headers: Mapping[str, str] | None = None
-    ) -> AbstractContextManager[Socket]:
-        """Open a connection; raise `Refused` if it isn't let in."""
-        ...
-
-    def request(self, method: str, url: str, *, json: Any = None) -> httpx.Response: ...
+    def client(self, name: str, *frames: Frame) -> None:
+        """Have a client of the route ``/name``, however that is made."""
+        assert name not in self.frames, f"two endpoints are called {name}"
+        self.frames[name] = frames
 
 
-class Life(Protocol):
-    """A way of serving an app."""
-
-    name: str
-
-    def serve(self, app: ASGIApp) -> AbstractContextManager[Client]: ...
+_wanted: str | None = None
 
 
-class Uvicorn:
-    """The local life: real sockets, and one coroutine for each connection."""
+def load(path: Path, only: str | None = None) -> ModuleType:
+    """Make a new image of a module, as a new process would: nothing of an earlier one is in it.
 
-    name = "uvicorn"
-
-    @contextmanager
-    def serve(self, app: ASGIApp) -> Iterator[Client]:
-        server = _Server(uvicorn.Config(app, port=0, ws="websockets-sansio", log_config=None, lifespan="on"))
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        try:
-            if not server.ready.wait(PATIENCE):
-                raise TimeoutError("uvicorn did not start")
-            yield RealClient(f"127.0.0.1:{server.port}")
-        finally:
-            server.should_exit = True
-            thread.join(PATIENCE)
+    With *only*, just that one of its endpoints is served, which saves time.
+    """
+    global _wanted  # noqa: PLW0603 - the module asks when it is executed
+    _wanted = only
+    module = ModuleType(path.stem)
+    module.__file__ = str(path)
+    sys.modules[path.stem] = module
+    exec(compile(path.read_text("utf-8"), path, "exec"), vars(module))  # noqa: S102 - it is a test's own file
+    return module
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = threading.Event()
-
-    async def startup(self, sockets: Any = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-    @property
-    def port(self) -> int:
-        port: int = self.servers[0].sockets[0].getsockname()[1]
-        return port
-
-
-class RealClient:
-    """A client over real sockets, of whatever listens at *address*."""
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-
-    @contextmanager
-    def connect(
-        self, url: str, *, subprotocols: Sequence[str] = (), headers: Mapping[str, str] | None = None
-    ) -> Iterator[Socket]:
-        try:
-            connection = connect(
-                f"ws://{self._address}{url}",
-                subprotocols=[Subprotocol(name) for name in subprotocols] or None,
-                additional_headers=headers,
-                open_timeout=PATIENCE,
-                close_timeout=PATIENCE,
-                proxy=None,
-            )
-        except InvalidStatus as error:
-            body = (error.response.body or b"").decode()
-            raise Refused(error.response.status_code, body) from error
-        with connection:
-            yield RealSocket(connection)
-
-    def request(self, method: str, url: str, *, json: Any = None) -> httpx.Response:
-        with httpx.Client(base_url=f"http://{self._address}", trust_env=False, timeout=PATIENCE) as client:
-            return client.request(method, url, json=json)
-
-
-class RealSocket:
-    def __init__(self, connection: ClientConnection) -> None:
-        self._connection = connection
-
-    @property
-    def subprotocol(self) -> str | None:
-        return self._connection.subprotocol
-
-    def send(self, message: str | bytes) -> None:
-        self._connection.send(message)
-
-    def receive(self) -> str | bytes:
-        try:
-            return self._connection.recv(timeout=PATIENCE)
-        except ConnectionClosed as closed:
-            frame = closed.rcvd
-            raise (Closed(frame.code, frame.reason) if frame else Closed(1006, "")) from closed
-
-    def close(self, code: int = 1000, reason: str = "") -> None:
-        self._connection.close(code, reason)
-
-
-class InTheTest:
-    """The cloud life without a socket: `GatewayTestClient`."""
-
-    name = "test-client"
-
-    @contextmanager
-    def serve(self, app: ASGIApp) -> Iterator[Client]:
-        # Errors of the app are seen as a client sees them.
-        with GatewayTestClient(app, raise_server_exceptions=False) as client:
-            yield TestClientClient(client)
-
-
-class TestClientClient:
-    __test__ = False
-
-    def __init__(self, client: GatewayTestClient) -> None:
-        self._client = client
-
-    @contextmanager
-    def connect(
-        self, url: str, *, subprotocols: Sequence[str] = (), headers: Mapping[str, str] | None = None
-    ) -> Iterator[Socket]:
-        offered = list(subprotocols) or None
-        with ExitStack() as stack:
-            try:
-                session = stack.enter_context(
-                    self._client.websocket_connect(url, subprotocols=offered, headers=dict(headers or {}))
-                )
-            except WebSocketDenialResponse as refusal:
-                raise Refused(refusal.status_code, refusal.text) from refusal
-            yield TestClientSocket(session)
-
-    def request(self, method: str, url: str, *, json: Any = None) -> httpx.Response:
-        response: httpx.Response = self._client.request(method, url, json=json)
-        return response
-
-
-class TestClientSocket:
-    __test__ = False
-
-    def __init__(self, session: GatewayTestSession) -> None:
-        self._session = session
-
-    @property
-    def subprotocol(self) -> str | None:
-        return self._session.accepted_subprotocol
-
-    def send(self, message: str | bytes) -> None:
-        if isinstance(message, str):
-            self._session.send_text(message)
+def messages(frames: Iterable[Frame]) -> list[dict[str, Any]]:
+    """The ASGI messages of a client that sends *frames*, and leaves with 1001 if it doesn't say otherwise."""
+    found: list[dict[str, Any]] = [{"type": "websocket.connect"}]
+    for frame in frames:
+        if isinstance(frame, int):
+            found.append({"type": "websocket.disconnect", "code": frame, "reason": ""})
+        elif isinstance(frame, str):
+            found.append({"type": "websocket.receive", "text": frame})
         else:
-            self._session.send_bytes(message)
+            found.append({"type": "websocket.receive", "bytes": frame})
+    if found[-1]["type"] != "websocket.disconnect":
+        found.append({"type": "websocket.disconnect", "code": 1001, "reason": ""})
+    return found
 
-    def receive(self) -> str | bytes:
-        try:
-            return self._session.receive_text()
-        except WebSocketDisconnect as closed:
-            raise Closed(closed.code, closed.reason) from closed
 
-    def close(self, code: int = 1000, reason: str = "") -> None:
-        self._session.close(code, reason)
+def scope(path: str) -> dict[str, Any]:
+    """The ASGI scope of a connection to *path*, which may have a query."""
+    path, _, query = path.partition("?")
+    return {
+        "type": "websocket",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "scheme": "ws",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": [(b"host", b"testserver"), (b"x-token", b"secret")],
+        "client": ("192.0.2.1", 50000),
+        "server": ("testserver", 80),
+        "subprotocols": ["chat"],
+        "state": {},
+        "extensions": {"websocket.http.response": {}},
+    }
+
+
+async def send(message: Any) -> None:
+    """What the app sends with."""
+    transcript.append(("send", dict(message)))
+
+
+async def ending(life: Awaitable[Any], file: str) -> Any:
+    """Note how a life ends; an error with the lines of *file* that it came through."""
+    try:
+        return await life
+    except Exception as error:
+        lines = [
+            (frame.name, frame.lineno) for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file
+        ]
+        transcript.append(("error", type(error).__name__, str(error), lines))
+        return None
+
+
+async def long_lived(module: ModuleType, path: str, frames: Iterable[Frame]) -> list[tuple[Any, ...]]:
+    """Live as under uvicorn: one coroutine, from the handshake to the end."""
+    queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    for message in messages(frames):
+        queue.put_nowait(message)
+    transcript.clear()
+    await ending(module.app(scope(path), queue.get, send), str(module.__file__))
+    return list(transcript)
+
+
+async def hibernating(
+    path_to_module: Path, path: str, frames: Iterable[Frame], only: str | None = None
+) -> list[tuple[Any, ...]]:
+    """Live as in the cloud: each message finds a new image of the module, and the bytes that the last one left."""
+    transcript.clear()
+    snapshot: bytes | None = None
+    for message in messages(frames):
+        module = load(path_to_module, only)
+        blueprint = prepare(module.app)
+        waiting = [message]
+        life = run(
+            module.app,
+            scope(path),
+            lambda waiting=waiting: waiting.pop() if waiting else None,  # type: ignore[misc]
+            send,
+            blueprint=blueprint,
+            snapshot=snapshot,
+        )
+        snapshot = await ending(life, str(path_to_module))
+        if snapshot is None:
+            break
+    return list(transcript)

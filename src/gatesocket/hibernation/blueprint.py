@@ -9,7 +9,7 @@ from typing import Any
 from gatesocket.exceptions import CannotHibernate, ConfigurationError, Finding
 from gatesocket.hibernation.discover import FoundRoute, discover
 from gatesocket.hibernation.origin import Origin, origin
-from gatesocket.hibernation.points import Wait, unwrap, wait_of_function
+from gatesocket.hibernation.points import Wait, environment_of, unwrap, wait_of_function
 from gatesocket.hibernation.scan import Refusal
 from gatesocket.hibernation.source import NoSource
 from gatesocket.hibernation.transform import Unit
@@ -141,7 +141,10 @@ class _Adoption:
             units[unit.key] = unit
             self._add(self.findings, following, unit.refusals)
             self._add(self.notes, following, unit.maybes)
-            waiting += [callee for callee in unit.callees if _is_own(callee)]
+            # Not kept in the unit: functions of one code may call different ones, by their closures.
+            environment = environment_of(following, unit.source.node)
+            callees = map(environment.callee, unit.calls)
+            waiting += [callee for callee in callees if callee is not None and _is_own(callee)]
         return list(units.values())
 
     def _add(self, to: dict[Finding, None], function: FunctionType, refusals: Iterable[Refusal]) -> None:

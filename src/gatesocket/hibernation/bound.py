@@ -13,7 +13,7 @@ import types
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from starlette.datastructures import URL, Headers, QueryParams, State
@@ -29,11 +29,10 @@ __all__ = ["Home", "SocketMessages"]
 
 Message = MutableMapping[str, Any]
 
-_CLASSES = {
-    f"builtins:{cls.__name__}": cls
+_CLASSES = frozenset(
+    f"builtins:{cls.__name__}"
     for cls in (bool, bytearray, bytes, complex, dict, float, frozenset, int, list, object, set, str, tuple)
-}
-_CLASS_NAMES = {cls: name for name, cls in _CLASSES.items()}
+)
 
 
 @dataclass(slots=True)
@@ -57,31 +56,39 @@ class Home:
     offered: Any = None
     """Reading: what the framework has made anew in the place of the value that is read next."""
     imports: frozenset[str] = frozenset()
-    """Reading: the modules that the frame's function imports."""
+    """The names that the frame's function uses."""
 
     def name_of(self, value: Any) -> str | None:
         """The name of what every process has of its own accord; None for a value of this run."""
         cls = type(value)
-        if cls is type or cls is FunctionType or isinstance(value, type):
-            if (name := _CLASS_NAMES.get(value)) is not None:
-                return name
-            if is_own(value.__module__) and (name := name_of(value)) is not None:
-                return name
-        elif issubclass(cls, WebSocket) or value is self.scope:
+        if issubclass(cls, WebSocket) or value is self.scope:
             return None
+        if isinstance(value, type | FunctionType | BuiltinFunctionType) and isinstance(value.__module__, str):
+            name = name_of(value)
+            if name is not None and self.may_name(name):
+                return name
+            if cls is FunctionType and (found := self.index.functions().get(id(value))) is not None:
+                return found[0]
         return self.index.get(value)
+
+    def may_name(self, name: str) -> bool:
+        """Whether a snapshot may refer to *name*: to what is the app's own, and to what the function itself names.
+
+        Otherwise a planted snapshot could put ``os.system`` in the place of a function that is called with what the
+        client sent.
+        """
+        module, _, path = name.partition(":")
+        return is_own(module) or path.rpartition(".")[2] in self.imports or name in _CLASSES
 
     def named(self, name: Any) -> Any:
         """Find what `name_of` named."""
         place, _, rest = name.partition(":")
-        if name in _CLASSES:
-            return _CLASSES[name]
         if place == "state":
             return self.state[rest]
         if place == "app.state":
             return vars(self.scope["app"].state)["_state"][rest]
-        if not is_own(place):
-            raise SnapshotError(f"the snapshot is damaged: {name!r} is not of the app")
+        if not self.may_name(name):
+            raise SnapshotError(f"the snapshot is damaged: the route has no business with {name!r}")
         return find(name)
 
     def take_offer(self, cls: type) -> Any:
@@ -274,6 +281,14 @@ def save_cells(names: Iterable[str], cells: Iterable[CellType], encoder: Encoder
         else:
             contents.append([encoder.at(f" (its variable {name!r})", content)])
     return places, contents
+
+
+def named_function(home: Home, code: CodeType, closure: tuple[CellType, ...]) -> str | None:
+    """The name of the function that has just this code and these variables: one that a decorator has made."""
+    for name, function in home.index.functions().values():
+        if function.__code__ is code and function.__closure__ == closure:
+            return name
+    return None
 
 
 def make_cells(places: list[Any], decoder: Decoder) -> tuple[tuple[CellType, ...], list[CellType]]:

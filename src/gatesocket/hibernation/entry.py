@@ -5,7 +5,7 @@ All of it is inert while no run is active: a route under uvicorn or under Starle
 """
 
 import builtins
-from collections.abc import AsyncIterable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextvars import ContextVar
 from types import AsyncGeneratorType, CellType, CodeType
 from typing import TYPE_CHECKING, Any, cast
@@ -29,18 +29,17 @@ __all__ = [
     "StopAsyncIteration",
     "again",
     "aiter",
-    "anext",
     "begin",
     "block",
     "iter",
     "set",
+    "step",
 ]
 
 # Transformed code means the built-in ones, whatever the user's module calls by these names.
 AssertionError = builtins.AssertionError  # noqa: A001
 BaseException = builtins.BaseException  # noqa: A001
 StopAsyncIteration = builtins.StopAsyncIteration  # noqa: A001
-anext = builtins.anext  # noqa: A001
 iter = builtins.iter  # noqa: A001
 set = builtins.set  # noqa: A001
 
@@ -129,11 +128,15 @@ def block(activation: Activation | _Inert, number: int, manager: Any) -> Any:
     return Block(activation, number, manager) if isinstance(activation, Activation) else manager
 
 
-def again(iterator: Iterator[Any], inside: bool, /) -> Iterator[Any]:  # noqa: FBT001 - transformed code passes it
-    """Go on with the iterator of a ``for``: its body begins with the item it had, which is among the locals."""
-    if inside:
-        yield None
-        yield from iterator
+def step(iterator: AsyncIterator[Any], /) -> Callable[[], Awaitable[Any]]:
+    """What makes the next item of an ``async for``."""
+    return iterator.__anext__
+
+
+def again(iterator: Iterator[Any], /) -> Iterator[Any]:
+    """Go on with the iterator of a ``for``; its body begins with the item it had, which is among the locals."""
+    yield None
+    yield from iterator
 
 
 _ITEMS: dict[CodeType, str] = {

@@ -18,7 +18,7 @@ The result is ordinary Python that means the same; nothing here knows of hiberna
 take one of a few core forms:
 
 * ``for`` runs over an explicit iterator (``.i1 = iter(xs)``), so that its position is an object that can be saved;
-* ``async for`` becomes a loop around ``await anext(.i1)``;
+* ``async for`` becomes a loop around the await of the iterator's next step;
 * a ``while`` whose test has a point becomes ``while True`` with the test inside;
 * ``match`` chooses a number, and an ``if`` on the number holds the bodies;
 * ``with`` has one context manager, an ``except`` with a point in it has a name for its exception.
@@ -31,10 +31,10 @@ import ast
 import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from types import FunctionType
 from typing import Any, TypeVar, cast
 
-from gatesocket.hibernation.points import ITERATORS, RECEIVES, Environment, inside
+from gatesocket.hibernation.origin import Origin, origin
+from gatesocket.hibernation.points import ITERATORS, Environment, inside
 from gatesocket.hibernation.scan import Refusal, scan
 from gatesocket.hibernation.source import FunctionNode
 
@@ -64,8 +64,8 @@ class Body:
 
     statements: list[ast.stmt]
     points: list[PointAwait]
-    callees: list[FunctionType]
-    """The functions that its points are known to call."""
+    calls: list[ast.Call]
+    """The calls of functions that are known, and that may wait for the client."""
     refusals: list[Refusal]
     maybes: list[Refusal]
     """What is refused only if it turns out to wait for the client."""
@@ -78,7 +78,7 @@ def linearise(node: FunctionNode, environment: Environment, cells: Iterable[str]
     found = scan(node, environment)
     work = _Lineariser(environment, found.waits, frozenset(cells))
     statements = work.block(node.body)
-    return Body(statements, work.points, work.callees, found.refusals + work.refusals, found.maybes, work.entered)
+    return Body(statements, work.points, found.calls, found.refusals + work.refusals, found.maybes, work.entered)
 
 
 def runtime_name(name: str, like: ast.AST) -> ast.expr:
@@ -130,7 +130,6 @@ class _Lineariser:
         self.cells = cells
         self.count = 0
         self.points: list[PointAwait] = []
-        self.callees: list[FunctionType] = []
         self.refusals: list[Refusal] = []
         self.entered: dict[int, str] = {}
 
@@ -167,14 +166,11 @@ class _Lineariser:
         statements: list[ast.stmt] = []
         awaited = node.value
         call = True
-        if (callee := self.environment.callee(awaited)) is not None:
-            self.callees.append(callee)
         if isinstance(awaited, ast.Call):
             statements, awaited = self.call(awaited, again=True)
-            function = awaited.func
-            if isinstance(function, ast.Attribute) and function.attr in RECEIVES:
-                known = self.environment.known(node.value.func) if isinstance(node.value, ast.Call) else None
-                call = known is None
+            callee = self.environment.callee(node.value)
+            # The socket's own receive, and no method of the same name.
+            call = callee is None or origin(callee.__code__.co_filename) is not Origin.FRAMEWORK
         elif self.waiting(awaited):
             statements, awaited = self.expression(awaited)
         return statements, self.numbered(node, awaited, call=call)
@@ -525,7 +521,8 @@ class _Lineariser:
         before, iterable = self.expression(node.iter)
         iterator, item = self.temporary("i"), self.temporary("v")
         made = ast.Assign([_store(iterator)], ast.Call(runtime_name("aiter", node.iter), [iterable], []))
-        following = _at(node.iter, ast.Call(runtime_name("anext", node.iter), [_load(iterator)], []))
+        step = ast.Call(runtime_name("step", node.iter), [_load(iterator)], [])
+        following = _at(node.iter, ast.Call(step, [], []))
         awaited = (
             self.numbered(node.iter, following, call=not _iterates_socket(node.iter))
             if node in self.waits
@@ -539,9 +536,9 @@ class _Lineariser:
             leave = [ast.Assign([_store(ended)], ast.Constant(value=True)), ast.Break()]
             after = [_at(node, ast.If(_load(ended), self.block(node.orelse), []))]
         stop = ast.ExceptHandler(runtime_name("StopAsyncIteration", node), None, leave)
-        step = ast.Try([_at(node.iter, ast.Assign([_store(item)], awaited))], [stop], [], [])
+        attempt = ast.Try([_at(node.iter, ast.Assign([_store(item)], awaited))], [stop], [], [])
         taken = _at(node.target, ast.Assign([node.target], _load(item)))
-        body = [_at(node, step), *self.statement(taken), *self.block(node.body)]
+        body = [_at(node, attempt), *self.statement(taken), *self.block(node.body)]
         loop = _at(node, ast.While(ast.Constant(value=True), body, []))
         return [*before, *start, _at(node.iter, made), loop, *after]
 

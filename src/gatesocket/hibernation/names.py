@@ -6,7 +6,8 @@ bytes and break their identity. ::
 
     chat.app:manager                  the object that module `chat.app` calls `manager`
     chat.app:Room.announce            the function in the class
-    chat.app:load.__wrapped__         the function under a decorator
+    chat.app:load.<function>          what the variable `function` of the function `load` holds: under a decorator, the
+                                      function that it decorates
 
 Reading a name never imports a module and never runs a property: it looks into the dictionaries of modules and classes
 that the app has loaded, and nowhere else.
@@ -23,10 +24,6 @@ from gatesocket.hibernation.origin import Origin, origin
 
 __all__ = ["Index", "find", "is_own", "name_of", "own_modules"]
 
-_WRAPPERS = 8
-"""Decorators that are looked under."""
-
-
 def find(name: str) -> Any:
     """Look ``module:attribute.attribute`` up.
 
@@ -42,8 +39,8 @@ def find(name: str) -> Any:
             members: Mapping[str, Any] = vars(found)
         elif isinstance(found, type):
             members = {part: inspect.getattr_static(found, part)} if _has(found, part) else {}
-        elif part == "__wrapped__" and isinstance(found, FunctionType):
-            members = vars(found)
+        elif part.startswith("<") and isinstance(found, FunctionType):
+            members = {f"<{variable}>": content for variable, content in contents(found)}
         else:
             members = {}
         if part not in members:
@@ -58,20 +55,22 @@ def _has(cls: type, name: str) -> bool:
     return any(name in vars(base) for base in cls.__mro__)
 
 
-def name_of(value: type | FunctionType) -> str | None:
-    """The name under which `find` finds a class or function; None if it is nowhere to be found."""
-    if "<locals>" in value.__qualname__:
-        return None
+def name_of(value: Any) -> str | None:
+    """The name that a class or function has itself; None if it isn't found by that."""
     name = f"{value.__module__}:{value.__qualname__}"
-    for _ in range(_WRAPPERS):
+    try:
+        return name if find(name) is value else None
+    except LookupError:
+        return None
+
+
+def contents(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """Iterate over the variables that a function has of the functions around it, and what they hold."""
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
-            found = find(name)
-        except LookupError:
-            return None
-        if found is value:
-            return name
-        name += ".__wrapped__"
-    return None
+            yield name, cell.cell_contents
+        except ValueError:  # not set yet
+            continue
 
 
 class Index:
@@ -81,6 +80,7 @@ class Index:
         self._modules = tuple(modules)
         self._members = dict(members)
         self._names: dict[int, str] | None = None
+        self._functions: dict[int, tuple[str, FunctionType]] | None = None
 
     def get(self, value: object) -> str | None:
         """The name of *value*; None if it has none."""
@@ -93,6 +93,25 @@ class Index:
                 if not name.startswith(".")
             }
         return self._names.get(id(value))
+
+    def functions(self) -> dict[int, tuple[str, FunctionType]]:
+        """The functions of the modules by identity, with their names: in classes and under decorators, too."""
+        if self._functions is None:
+            found: dict[int, tuple[str, FunctionType]] = {}
+            waiting = [
+                (f"{module.__name__}:{name}", value)
+                for module in own_modules(self._modules)
+                for name, value in vars(module).items()
+            ]
+            while waiting:
+                name, value = waiting.pop()
+                if isinstance(value, FunctionType) and id(value) not in found:
+                    found[id(value)] = (name, value)
+                    waiting += [(f"{name}.<{variable}>", content) for variable, content in contents(value)]
+                elif isinstance(value, type) and is_own(value.__module__):
+                    waiting += [(f"{name}.{member}", each) for member, each in vars(value).items()]
+            self._functions = found
+        return self._functions
 
 
 def own_modules(names: Iterable[str]) -> Iterator[ModuleType]:

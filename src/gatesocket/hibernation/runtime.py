@@ -29,7 +29,7 @@ from gatesocket.exceptions import CannotHibernate, Finding, SnapshotError
 from gatesocket.hibernation import instances, kinds  # noqa: F401 - they register their kinds
 from gatesocket.hibernation.blocks import Hibernate
 from gatesocket.hibernation.blueprint import Blueprint
-from gatesocket.hibernation.bound import Home, fill_cells, make_cells, save_cells
+from gatesocket.hibernation.bound import Home, fill_cells, make_cells, named_function, save_cells
 from gatesocket.hibernation.codec import Decoder, Encoder, Unsaveable
 from gatesocket.hibernation.entry import ACTIVE, Activation
 from gatesocket.hibernation.names import Index, name_of_variable
@@ -37,7 +37,7 @@ from gatesocket.hibernation.origin import Origin, origin
 from gatesocket.hibernation.snapshot import Frame, Snapshot
 from gatesocket.hibernation.tasks import IN_CONTEXT, InContext, Spawned, watch_tasks
 from gatesocket.hibernation.transform import Point, Unit
-from gatesocket.hibernation.units import adopt_called, unit_named, unit_of
+from gatesocket.hibernation.units import adopt, adopt_called, unit_named, unit_of
 
 __all__ = ["Run", "run"]
 
@@ -186,7 +186,7 @@ class Run:
         home = self._decoder.home
         own = {name: cell for name, cell in cells.items() if name in frame.f_code.co_cellvars}
         home.frames.append(own)
-        home.imports = frozenset(frame.f_code.co_names)
+        home.imports = frozenset(unit_of(frame.f_code).source.code.co_names)
         values = {}
         with self._decoder.reading(f"where {key.partition('#')[0]} waits"):
             for name, data in saved.locals.items():
@@ -204,14 +204,24 @@ class Run:
         frame = self._asleep[0]
         unit = unit_named(frame.key)
         with self._decoder.reading(f"where {unit.name} waits"):
-            cells, new = make_cells(frame.cells[0] if frame.cells else [], self._decoder)
-            fill_cells(new, frame.cells[1] if frame.cells else [], self._decoder)
-        module = sys.modules[frame.key.partition(":")[0]]
-        function = FunctionType(unit.code, vars(module), unit.code.co_name, None, cells)
+            function = self._function(unit, frame)
         positional = [None] * unit.code.co_argcount
         names = unit.code.co_varnames[unit.code.co_argcount :][: unit.code.co_kwonlyargcount]
         made: Coroutine[Any, Any, Any] = function(*positional, **dict.fromkeys(names))
         return made
+
+    def _function(self, unit: Unit, frame: Frame) -> FunctionType:
+        """The function of a frame that its caller awaits directly."""
+        if isinstance(frame.cells, str):
+            found = self._decoder.home.named(frame.cells)
+            if not isinstance(found, FunctionType) or adopt(found) is not unit:
+                raise SnapshotError(f"{frame.cells!r} has changed since the route hibernated")
+            return found
+        places, contents = frame.cells or ([], [])
+        cells, new = make_cells(places, self._decoder)
+        fill_cells(new, contents, self._decoder)
+        module = sys.modules[frame.key.partition(":")[0]]
+        return FunctionType(unit.code, vars(module), unit.code.co_name, None, cells)
 
     @contextmanager
     def giving_back(self) -> Iterator[None]:
@@ -294,10 +304,12 @@ class Run:
         names = point.live.after if live.direct else point.live.again
         names = names | {name for frame, name in forced if frame == number}
         members = live.frame.f_locals
+        encoder.home.imports = frozenset(unit.source.code.co_names)
         cells = None
         free = unit.code.co_freevars
         if free and not live.entered:
-            cells = save_cells(free, [live.activation.cells[name] for name in free], encoder)
+            closure = tuple(live.activation.cells[name] for name in free)
+            cells = named_function(encoder.home, unit.code, closure) or save_cells(free, closure, encoder)
         saved = {}
         for name in sorted(names):
             if name in members and name not in free:

@@ -38,6 +38,8 @@ class Scan:
     refusals: list[Refusal] = field(default_factory=list)
     maybes: list[Refusal] = field(default_factory=list)
     """What is refused only if it turns out to wait for the client."""
+    calls: list[ast.Call] = field(default_factory=list)
+    """The calls of functions that are known, and that may wait for the client."""
 
 
 def scan(node: FunctionNode, environment: Environment) -> Scan:
@@ -114,6 +116,8 @@ class _Scanner:
                 self.refuse(node, what, "Receive in a plain `async def`, and return what came")
 
     def look_at_call(self, call: ast.Call) -> None:
+        if self.environment.callee(call) and self.environment.wait(ast.Await(call)) is not Wait.NEVER:
+            self.found.calls.append(call)
         arguments = [
             argument
             for outer in call.args

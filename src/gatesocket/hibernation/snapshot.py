@@ -43,8 +43,9 @@ class Frame:
     """Whether it awaits the next frame itself; else it makes its call again."""
     locals: dict[str, Any]
     """Encoded."""
-    cells: tuple[list[Any], list[Any]] | None = None
-    """The encoded variables that it shares with functions around it; None if its caller makes it anew."""
+    cells: tuple[list[Any], list[Any]] | str | None = None
+    """The encoded variables that it shares with functions around it, or the name of the function that has them; None if
+    it shares none, or its caller makes it anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,4 +110,7 @@ class Snapshot:
 def _frame(key: Any, point: Any, direct: Any, members: Any, cells: Any = None) -> Frame:
     if type(key) is not str or type(point) is not int or not isinstance(members, dict):
         raise TypeError(f"{key!r} is no frame")
-    return Frame(key, point, bool(direct), members, tuple(cells) if cells else None)
+    if isinstance(cells, list):
+        places, contents = cells
+        cells = (places, contents)
+    return Frame(key, point, bool(direct), members, cells)

@@ -88,8 +88,8 @@ class Unit:
     """The lines where each local is set."""
     entered: Mapping[int, str]
     """The local that each ``with`` with a point in it gives its value to."""
-    callees: tuple[FunctionType, ...]
-    """The functions that its points are known to call."""
+    calls: tuple[ast.Call, ...]
+    """The calls of functions that are known, and that may wait for the client."""
     refusals: tuple[Refusal, ...]
     maybes: tuple[Refusal, ...]
 
@@ -134,7 +134,7 @@ def transform(function: FunctionType) -> Unit:
         points,
         _assignments(node),
         body.entered,
-        tuple(body.callees),
+        tuple(body.calls),
         tuple(body.refusals),
         tuple(body.maybes),
     )
@@ -165,7 +165,8 @@ def _assemble(key: str, body: Body, live: Mapping[int, Live], code: CodeType) ->
     if isinstance(rest[0], ast.Expr) and isinstance(rest[0].value, ast.Constant):
         head.append(rest.pop(0))  # the docstring stays the first statement
     like = rest[0]
-    wanted = frozenset[str]().union(*(point.again for point in live.values()))
+    # A function that is kept may need variables of this one that the analysis calls dead.
+    wanted = frozenset(code.co_cellvars).union(*(point.again for point in live.values()))
     arguments: list[ast.expr] = [ast.Constant(key)]
     if shared := sorted({*code.co_cellvars, *code.co_freevars}):
         # The closure of this lambda is how the runtime gets at the variables that are shared with other functions.
@@ -298,8 +299,11 @@ class _Guard:
 
     def loop(self, node: ast.For) -> ast.stmt:
         points = self.points(*node.body)
-        inside = _among(points) if points else ast.Constant(value=False)
-        again = ast.Call(runtime_name("again", node.iter), [node.iter, inside], [])
+        again: ast.expr = ast.Call(runtime_name("again", node.iter), [node.iter], [])
+        if self.points(*node.orelse):
+            # The loop has ended if the point is in its `else`.
+            ended = ast.Tuple([], ast.Load())
+            again = ast.IfExp(_among(points), again, ended) if points else ended
         iterator = ast.copy_location(ast.IfExp(_cold(), node.iter, again), node.iter)
         return _like(node, ast.For(node.target, iterator, self.block(node.body), self.block(node.orelse)))
 

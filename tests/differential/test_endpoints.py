@@ -1,0 +1,28 @@
+"""Every endpoint of ``endpoints/`` does the same hibernating as it does as one long-lived coroutine."""
+
+from pathlib import Path
+
+import pytest
+from support.lives import hibernating, load, long_lived
+
+from gatesocket.hibernation import prepare
+
+MODULES = sorted((Path(__file__).parent / "endpoints").glob("*.py"))
+CASES = [pytest.param(path, name, id=f"{path.stem}-{name}") for path in MODULES for name in load(path).endpoint.frames]
+
+
+@pytest.mark.parametrize(("path", "name"), CASES)
+async def test_both_lives_are_the_same(path: Path, name: str) -> None:
+    module = load(path, only=name)
+    frames = module.endpoint.frames[name]
+    expected = await long_lived(module, f"/{name}", frames)
+    assert len(expected) > 1, "nothing happened that could differ"
+
+    prepare(module.app)
+    assert await long_lived(module, f"/{name}", frames) == expected, "transformed, but not hibernating"
+
+    assert await hibernating(path, f"/{name}", frames, only=name) == expected
+
+
+def test_there_are_enough_endpoints() -> None:
+    assert len(CASES) >= 150
