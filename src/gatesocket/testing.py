@@ -33,10 +33,10 @@ class GatewayTestClient(TestClient):
     through an emulated API Gateway to the Lambda handler, where it wakes the hibernating route anew. HTTP requests go
     straight to the app; a `ConnectionManager` in it reaches the sockets of this client.
 
-    What differs is what differs in the cloud: bytes close the connection with 1003, a message over 32 KB with 1009;
-    the client sees every other close of the app as 1000; a handshake that is refused is a `WebSocketDenialResponse`
-    whatever the app's close code was; headers of an accept are dropped. Besides, the lifespan begins with the first
-    connection even if the client isn't used in a ``with`` statement, as in Lambda.
+    What differs is what differs in the cloud: bytes close the connection with 1003, a message over 32 KB with 1009; the
+    client sees every other close of the app as 1000; a handshake that is refused is a `WebSocketDenialResponse` with
+    its status, and with the app's close code, which only a test can learn; headers of an accept are dropped. Besides,
+    the lifespan begins with the first connection even if the client isn't used in a ``with`` statement, as in Lambda.
 
     Args:
         app: the ASGI app.
@@ -206,7 +206,7 @@ class GatewayTestSession(WebSocketTestSession):
             )
             if isinstance(verdict, Refuse):
                 self._raise_errors()
-                raise _denial(verdict)
+                raise _denial(verdict, self._wire.said)
             self.accepted_subprotocol = verdict.subprotocol
             self.exit_stack = stack.pop_all()
         return self
@@ -231,6 +231,8 @@ class GatewayTestSession(WebSocketTestSession):
             code = message.get("code", 1005)
             self.portal.call(self.gateway.leave, self._wire, code, message.get("reason") or "")
             return
+        if message["type"] != "websocket.receive":
+            raise AssertionError(f"expected websocket.receive or websocket.disconnect, but got {message}")
         data = message.get("bytes")
         if data is None:
             data = message["text"]
@@ -307,12 +309,12 @@ def _handshake(scope: Scope, path_parameter: str) -> Handshake:
     )
 
 
-def _denial(refusal: Refuse) -> WebSocketDenialResponse:
+def _denial(refusal: Refuse, said: tuple[int, str] | None) -> WebSocketDenialResponse:
     # Its base is the Response of whichever httpx there is.
     response: Any = WebSocketDenialResponse
     denial: WebSocketDenialResponse = response(status_code=refusal.status, content=refusal.body.encode())
-    # What a browser reports of a handshake that failed; Starlette leaves both unset.
-    denial.code, denial.reason = 1006, ""
+    # Without a close of the app, what a browser reports of a handshake that failed.
+    denial.code, denial.reason = said or (1006, "")
     return denial
 
 

@@ -10,7 +10,6 @@ from support.emulated import Emulator
 from support.served_lives import InTheTest, Life, Uvicorn
 
 LIVES: tuple[Life, ...] = (Uvicorn(), InTheTest(), Emulator())
-CLOUD = ("test-client", "emulator")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -181,10 +181,11 @@ class TestAsStarlettesClient:
 
         @app.websocket("/ws")
         async def guarded(websocket: WebSocket) -> None:
-            await websocket.close(1008)
+            await websocket.close(1008, "no token")
 
-        with pytest.raises(WebSocketDisconnect), make_client(app).websocket_connect("/ws"):
+        with pytest.raises(WebSocketDisconnect) as refused, make_client(app).websocket_connect("/ws"):
             pytest.fail("the handshake was refused")
+        assert (refused.value.code, refused.value.reason) == (1008, "no token")
 
     def test_a_denial_response(self, make_client: MakeClient) -> None:
         app = FastAPI()
@@ -366,13 +367,34 @@ class TestAsApiGateway:
             assert websocket.receive()["type"] == "websocket.close"
             assert websocket.receive()["type"] == "websocket.close"
 
-    def test_a_refusal_has_a_status_and_what_a_browser_reports(self) -> None:
+    def test_a_refusal_has_the_status_that_a_client_gets_besides(self) -> None:
         with (
             pytest.raises(WebSocketDenialResponse) as refused,
             GatewayTestClient(make_echo()).websocket_connect("/elsewhere"),
         ):
             pytest.fail("there is no such route")
-        assert (refused.value.status_code, refused.value.code, refused.value.reason) == (403, 1006, "")
+        assert (refused.value.status_code, refused.value.code) == (403, 1000)
+
+    def test_a_denial_response_has_the_code_that_a_browser_reports(self) -> None:
+        app = FastAPI()
+
+        @app.websocket("/ws")
+        async def guarded(websocket: WebSocket) -> None:
+            await websocket.send_denial_response(Response(status_code=401))
+
+        with (
+            pytest.raises(WebSocketDenialResponse) as refused,
+            GatewayTestClient(app).websocket_connect("/ws"),
+        ):
+            pytest.fail("the handshake was refused")
+        assert (refused.value.status_code, refused.value.code, refused.value.reason) == (401, 1006, "")
+
+    def test_what_only_a_server_sends_is_refused(self) -> None:
+        with (
+            GatewayTestClient(make_echo()).websocket_connect("/ws") as websocket,
+            pytest.raises(AssertionError, match=r"expected websocket\.receive or websocket\.disconnect"),
+        ):
+            websocket.send({"type": "websocket.accept"})
 
     def test_without_raise_server_exceptions_the_test_sees_what_a_client_would(self) -> None:
         app = FastAPI()

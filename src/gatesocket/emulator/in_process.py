@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 from uuid import uuid4
 
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gatesocket import jobs
 from gatesocket.backend import Backend, use
@@ -79,6 +79,8 @@ class Wire:
     """Messages that the client hasn't read yet."""
     closed: Close | None = None
     """The gateway's close frame."""
+    said: tuple[int, str] | None = None
+    """Code and reason of the app's own close, of which a refused client learns only a status."""
     errors: list[Exception] = field(default_factory=list)
     """What went wrong in the route or around it, and nobody has raised yet."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -122,7 +124,7 @@ class InProcessGateway:
         )
         """What managers outside of a WebSocket route use, to reach the same connections."""
         self.handler = WebSocketHandler(
-            app,
+            _Overheard(app),
             registry=registry,
             gateway=self.backend.gateway,
             waker=self.backend.waker,
@@ -314,6 +316,21 @@ class InProcessGateway:
 
 _serving: ContextVar[Wire] = ContextVar("gatesocket.emulator.in_process")
 """The connection that the running invocation is for."""
+
+
+class _Overheard:
+    """An app whose closes are noted: API Gateway passes neither their code nor their reason on."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def overheard(message: Message) -> None:
+            if message["type"] == "websocket.close":
+                _serving.get().said = message.get("code", 1000), message.get("reason") or ""
+            await send(message)
+
+        await self.app(scope, receive, overheard if scope["type"] == "websocket" else send)
 
 
 class _Manage(Protocol):
