@@ -1,4 +1,4 @@
-"""Registries of every kind, over real HTTP servers on this machine."""
+"""Registries and gateway clients of every kind, over real HTTP servers on this machine."""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -10,9 +10,11 @@ from gatesocket.registry.base import Registry
 from gatesocket.registry.dynamodb import DynamoDBRegistry
 from gatesocket.registry.memory import MemoryRegistry
 from support import dynamodb
+from support.management import ManagementServer, connect, management_server
 from support.table import create_table
 
 if TYPE_CHECKING:
+    from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
     from mypy_boto3_dynamodb import DynamoDBClient
 
 TABLES = count(1)
@@ -69,3 +71,17 @@ def make_registry(request: pytest.FixtureRequest) -> Callable[..., Registry]:
 def registry(make_registry: Callable[..., Registry]) -> Registry:
     """An empty registry of each kind in turn."""
     return make_registry()
+
+
+@pytest.fixture
+def management() -> Iterator[ManagementServer]:
+    """The Management API of an emulated stage."""
+    with management_server() as server:
+        yield server
+
+
+@pytest.fixture
+def management_client(management: ManagementServer) -> Iterator["ApiGatewayManagementApiClient"]:
+    client = connect(management.url)
+    yield client
+    client.close()

@@ -219,6 +219,16 @@ async def test_a_release_that_has_not_seen_everything_returns_the_rest(registry:
     assert await registry.release(record, Changes(b"after"), seen=3, now=NOW) == ()
 
 
+async def test_a_release_that_returns_the_rest_changes_no_membership(registry: Registry) -> None:
+    record = await taken(registry)
+    await registry.take(ANN, THERE, SECOND, now=NOW)
+    changes = Changes(b"after", joined=frozenset({"attic"}), left=frozenset({"lobby"}), user="beth")
+    assert await registry.release(record, changes, seen=1, now=NOW) == (THERE,)
+    assert (await members(registry, "lobby"), await members(registry, "attic")) == ({ANN}, set())
+    assert await everything(registry.connections("ann", now=NOW)) == [ANN]
+    assert await everything(registry.connections("beth", now=NOW)) == []
+
+
 async def test_a_lost_lease_can_not_be_released(registry: Registry) -> None:
     record = await taken(registry)
     answer = await registry.take(ANN, THERE, SECOND, now=LATER)

@@ -6,7 +6,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
@@ -154,9 +154,10 @@ def test_memory_and_dynamodb_answer_alike(moto_client: "DynamoDBClient") -> None
     run_state_machine_as_test(
         Registries,
         settings=settings(
-            max_examples=12,
+            max_examples=8,
             stateful_step_count=20,
             deadline=None,
+            phases=[Phase.explicit, Phase.reuse, Phase.generate],
             suppress_health_check=[HealthCheck.too_slow],
         ),
     )
@@ -169,9 +170,10 @@ def test_memory_and_dynamodb_answer_alike_for_long(moto_client: "DynamoDBClient"
     run_state_machine_as_test(
         Registries,
         settings=settings(
-            max_examples=300,
+            max_examples=150,
             stateful_step_count=50,
             deadline=None,
+            phases=[Phase.explicit, Phase.reuse, Phase.generate],
             suppress_health_check=[HealthCheck.too_slow],
         ),
     )

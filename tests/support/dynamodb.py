@@ -4,6 +4,7 @@ import select
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,6 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 from botocore.config import Config
-from moto.server import ThreadedMotoServer
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -29,12 +29,9 @@ ENDED_WITHIN = 10  # s
 
 @contextmanager
 def moto() -> Iterator[str]:
-    """Run moto's server; give its URL."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    """Run moto's server, in a process of its own; give its URL."""
+    with _server([sys.executable, "-m", "gatesocket.emulator.moto_server"]) as said:
+        yield f"http://127.0.0.1:{int(said)}"
 
 
 @contextmanager
@@ -44,23 +41,27 @@ def dynalite() -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [command, "--host", "127.0.0.1", "--port", str(port), "--createTableMs", "0"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    assert process.stdout is not None
-    try:
-        # It says one line when it listens.
-        ready, _, _ = select.select([process.stdout], [], [], STARTED_WITHIN)
-        said = process.stdout.readline().decode() if ready else "nothing"
-        if "listening" not in said:
-            raise RuntimeError(f"dynalite did not start within {STARTED_WITHIN} s; it said: {said}")
+    with _server([str(command), "--host", "127.0.0.1", "--port", str(port), "--createTableMs", "0"]) as said:
+        assert str(port) in said
         yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(ENDED_WITHIN)
-        process.stdout.close()
+
+
+@contextmanager
+def _server(command: list[str]) -> Iterator[str]:
+    """Run a server that prints one line when it listens; give that line."""
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process.stdin, process.stdout:
+        try:
+            ready, _, _ = select.select([process.stdout], [], [], STARTED_WITHIN)
+            said = process.stdout.readline() if ready else ""
+            if not said:
+                raise RuntimeError(f"{command} said nothing within {STARTED_WITHIN} s, or ended")
+            yield said
+        finally:
+            process.terminate()
+            process.wait(ENDED_WITHIN)
 
 
 def _install_dynalite() -> Path:

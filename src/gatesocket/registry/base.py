@@ -185,7 +185,7 @@ class Registry(Protocol):
         """Write *changes*, empty the inbox and give the lease up, if the inbox holds *seen* entries.
 
         *record* is what `take` returned; *seen* counts its entries and those that earlier calls returned. If more
-        have come, nothing is released, and the entries beyond *seen* are returned: run them, then release again.
+        have come, nothing is written, and the entries beyond *seen* are returned: run them, then release again.
         Returns an empty tuple when released. Memberships are written before the lease is given up.
 
         Raises:

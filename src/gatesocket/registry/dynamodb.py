@@ -141,15 +141,15 @@ class DynamoDBRegistry:
         if await self._update(connection_id, writes.release(record, lease, changes, seen=seen, now=now)) is not None:
             return ()
         stored = await self.get(connection_id, now=now)
-        if stored is not None and stored.held_by(lease.holder):
-            if more := stored.inbox[seen:]:
-                return more
-            raise ValueError(f"the inbox holds {len(stored.inbox)} entries, so that {seen} can't have been seen")
         if stored is not None and stored.lease is None and stored.version == after.version:
             # This very call wrote it, and the answer was lost: anybody else's release follows on anybody else's take.
             return ()
         await self._settle(record, stored, changes)
-        raise LeaseLost(connection_id)
+        if stored is None or not stored.held_by(lease.holder):
+            raise LeaseLost(connection_id)
+        if more := stored.inbox[seen:]:
+            return more
+        raise ValueError(f"the inbox holds {len(stored.inbox)} entries, so that {seen} can't have been seen")
 
     async def delete(self, connection_id: str, *, holder: str | None = None) -> bool:
         """See `Registry.delete`."""
@@ -236,9 +236,9 @@ class DynamoDBRegistry:
         return items
 
     async def _settle(self, record: Record, stored: Record | None, changes: Changes) -> None:
-        """Make the memberships that a release has written without the right to say again what is *stored*."""
+        """Make the memberships say again what is *stored*, after a release that wrote them and then didn't happen."""
         touched = changes.joined | changes.left
-        users = {record.user, changes.user}
+        users = {record.user, changes.user} if record.user != changes.user else set()
         groups = stored.groups & touched if stored is not None else frozenset()
         user = stored.user if stored is not None and stored.user in users else None
         put = self._memberships(stored or record, groups, user)
@@ -264,8 +264,14 @@ class DynamoDBRegistry:
         }
         if write.values:
             request["ExpressionAttributeValues"] = write.values
-        answer = await self._conditional(lambda client: client.update_item(**request))
-        return None if answer is None else answer.get("Attributes", {})
+
+        def update(client: "DynamoDBClient") -> Item | None:
+            try:
+                return client.update_item(**request).get("Attributes", {})
+            except client.exceptions.ConditionalCheckFailedException:
+                return None
+
+        return await self._call(update)
 
     async def _delete(self, connection_id: str, holder: str | None) -> Item | None:
         """Delete a record, with *holder* only if that holder has the lease; return what it was, None without one."""
@@ -279,12 +285,17 @@ class DynamoDBRegistry:
             request["ConditionExpression"] = write.condition
             request["ExpressionAttributeNames"] = write.names
             request["ExpressionAttributeValues"] = write.values
-        answer = await self._conditional(lambda client: client.delete_item(**request))
-        if answer is not None:
-            return answer.get("Attributes")
-        if await self._get(connection_id) is not None:
+
+        def delete(client: "DynamoDBClient") -> Item | None:
+            try:
+                return client.delete_item(**request).get("Attributes")
+            except client.exceptions.ConditionalCheckFailedException:
+                return None
+
+        item = await self._call(delete)
+        if item is None and holder is not None and await self._get(connection_id) is not None:
             raise LeaseLost(connection_id)
-        return None
+        return item
 
     async def _query(self, partition: str, now: int, *, counting: bool = False) -> AsyncIterator["QueryOutputTypeDef"]:
         """Query the unexpired memberships of one partition, page by page."""
@@ -327,20 +338,11 @@ class DynamoDBRegistry:
             "Raise the table's limits, or spread groups over more shards"
         )
 
-    async def _conditional(self, operation: "Callable[[DynamoDBClient], T]") -> T | None:
-        """Call DynamoDB; return None if a condition doesn't hold."""
-        try:
-            return await self._call(operation)
-        except _ConditionFailed:
-            return None
-
     async def _call(self, operation: "Callable[[DynamoDBClient], T]") -> T:
         """Call DynamoDB, and say its errors in our words."""
         try:
             return await self._client.call(operation)
         except Refused as error:
-            if error.code == "ConditionalCheckFailedException":
-                raise _ConditionFailed from error
             if error.code == "ResourceNotFoundException":
                 raise ConfigurationError(
                     f"DynamoDB has no table {self._table!r} in this account and region: deploy template.yaml, which "
@@ -349,10 +351,6 @@ class DynamoDBRegistry:
             raise RegistryError(f"DynamoDB refused a call on table {self._table!r}: {error}") from error
         except Unreachable as error:
             raise RegistryError(f"DynamoDB can't be reached for table {self._table!r}: {error}") from error
-
-
-class _ConditionFailed(Exception):
-    """A write's condition doesn't hold; never leaves this module."""
 
 
 def _contended(done: str, connection_id: str) -> RegistryError:

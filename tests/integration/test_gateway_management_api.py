@@ -1,0 +1,160 @@
+"""What is special about the Management API's client: where it posts to, and what its error answers mean."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gatesocket.exceptions import (
+    ConfigurationError,
+    ConnectionGone,
+    GatewayError,
+    InvalidConnectionId,
+    MessageTooLarge,
+)
+from gatesocket.gateway.management_api import ManagementAPI, endpoint_for
+from gatesocket.limits import MESSAGE_BYTES
+from support.aws_environment import forget_aws
+from support.management import ManagementServer, error
+
+if TYPE_CHECKING:
+    from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
+
+ANN = "TXzPWdnOjoECGjA="
+
+
+@pytest.fixture
+def gateway(management_client: "ApiGatewayManagementApiClient") -> ManagementAPI:
+    return ManagementAPI(client=management_client)
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment with credentials and nothing else of AWS."""
+    forget_aws(monkeypatch)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    return monkeypatch
+
+
+# Where it posts to.
+
+
+def test_the_endpoint_is_the_stages_own() -> None:
+    assert endpoint_for("a1", "eu-central-1", "prod") == "https://a1.execute-api.eu-central-1.amazonaws.com/prod"
+
+
+def test_the_endpoint_in_china_has_another_domain() -> None:
+    assert endpoint_for("a1", "cn-north-1", "prod") == "https://a1.execute-api.cn-north-1.amazonaws.com.cn/prod"
+
+
+async def test_a_post_goes_to_the_endpoint(management: ManagementServer, aws: pytest.MonkeyPatch) -> None:
+    connection_id = management.connecting()
+    management.open(connection_id)
+    gateway = ManagementAPI(management.url, region="eu-west-3")
+    await gateway.post(connection_id, "hello")
+    await gateway.aclose()
+    assert management.sent[connection_id] == ["hello"]
+    assert "/eu-west-3/execute-api/aws4_request" in management.authorizations[0]
+
+
+async def test_without_an_endpoint_boto3s_variable_names_it(
+    management: ManagementServer, aws: pytest.MonkeyPatch
+) -> None:
+    aws.setenv("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI", management.url)
+    aws.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    gateway = ManagementAPI()
+    with pytest.raises(ConnectionGone):
+        await gateway.post(ANN, "hello")
+    await gateway.aclose()
+
+
+async def test_without_any_endpoint_nothing_is_asked(aws: pytest.MonkeyPatch) -> None:
+    """The one that boto3 makes up belongs to no API."""
+    aws.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    gateway = ManagementAPI()
+    with pytest.raises(ConfigurationError, match="endpoint isn't known.*GATESOCKET_ENDPOINT"):
+        await gateway.post(ANN, "hello")
+    await gateway.aclose()
+
+
+@pytest.mark.parametrize("region", ["eu-central-1", "cn-north-1"])
+def test_requests_are_signed_for_the_region_in_the_endpoint(aws: pytest.MonkeyPatch, region: str) -> None:
+    """A function may post to an API of another region than its own."""
+    aws.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    client = ManagementAPI(endpoint_for("a1", region, "prod"))._client._connected()
+    assert (client.meta.region_name, client.meta.endpoint_url) == (region, endpoint_for("a1", region, "prod"))
+    client.close()
+
+
+def test_behind_a_custom_domain_the_region_is_boto3s(aws: pytest.MonkeyPatch) -> None:
+    aws.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    client = ManagementAPI("https://chat.example.com/key")._client._connected()
+    assert client.meta.region_name == "us-east-1"
+    client.close()
+
+
+# What error answers mean.
+
+
+async def test_410_is_gone_even_without_the_header_that_names_it(
+    management: ManagementServer, gateway: ManagementAPI
+) -> None:
+    management.answers = [error(410, None), error(410, "GoneException")]
+    for _ in range(2):
+        with pytest.raises(ConnectionGone) as caught:
+            await gateway.post(ANN, "hello")
+        assert isinstance(caught.value, OSError)
+
+
+async def test_400_is_a_malformed_id_only_if_it_says_so(management: ManagementServer, gateway: ManagementAPI) -> None:
+    management.answers = [error(400, "BadRequestException", "Invalid connectionId: x"), error(400, "Other", "no")]
+    with pytest.raises(InvalidConnectionId, match="Invalid connectionId: x"):
+        await gateway.post("x", "hello")
+    with pytest.raises(GatewayError, match="400 for connection 'x': Other: no") as caught:
+        await gateway.post("x", "hello")
+    assert not isinstance(caught.value, InvalidConnectionId)
+
+
+async def test_413_is_too_large_although_the_limit_that_is_known_is_kept(
+    management: ManagementServer, gateway: ManagementAPI
+) -> None:
+    management.answers = [error(413, "PayloadTooLargeException")]
+    with pytest.raises(MessageTooLarge) as caught:
+        await gateway.post(ANN, "hello")
+    assert (caught.value.size, caught.value.limit) == (5, MESSAGE_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("status", "name", "remedy"),
+    [
+        (403, "ForbiddenException", "Allow execute-api:ManageConnections.*custom domain"),
+        (404, "NotFoundException", "Check the endpoint"),
+        (429, "LimitExceededException", "The account's request rate is used up, or this client reads too slowly"),
+        (500, "InternalServerErrorException", "boto3 has tried again where that could help"),
+    ],
+)
+async def test_other_refusals_name_the_remedy(
+    management: ManagementServer, gateway: ManagementAPI, status: int, name: str, remedy: str
+) -> None:
+    management.answers = [error(status, name, "no")]
+    with pytest.raises(GatewayError, match=f"{status} for connection '{ANN}': {name}: no. {remedy}") as caught:
+        await gateway.post(ANN, "hello")
+    assert (caught.value.status, caught.value.connection_id) == (status, ANN)
+
+
+async def test_a_gateway_that_can_not_be_reached_has_no_status(aws: pytest.MonkeyPatch) -> None:
+    aws.setenv("AWS_MAX_ATTEMPTS", "1")
+    gateway = ManagementAPI("http://127.0.0.1:9/prod", region="eu-central-1")
+    with pytest.raises(GatewayError, match=r"can't be reached for connection .*127\.0\.0\.1:9") as caught:
+        await gateway.post(ANN, "hello")
+    assert caught.value.status is None
+    await gateway.aclose()
+
+
+async def test_without_credentials_the_remedy_is_named(management: ManagementServer, aws: pytest.MonkeyPatch) -> None:
+    aws.delenv("AWS_ACCESS_KEY_ID")
+    aws.delenv("AWS_SECRET_ACCESS_KEY")
+    gateway = ManagementAPI(management.url, region="eu-central-1")
+    with pytest.raises(ConfigurationError, match=r"Unable to locate credentials.*AWS_PROFILE"):
+        await gateway.post(ANN, "hello")
+    await gateway.aclose()
