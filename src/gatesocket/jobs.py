@@ -29,16 +29,16 @@ from contextlib import nullcontext
 from contextvars import Context
 from dataclasses import dataclass
 from types import FunctionType
-from typing import Any, Final, Generic, Literal, NoReturn, ParamSpec, TypeVar, cast, get_type_hints
+from typing import Any, Final, Generic, Literal, ParamSpec, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, PydanticUserError, ValidationError, create_model
-from pydantic_core import PydanticSerializationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from gatesocket import backend
 from gatesocket.event_loop import KeptLoop
-from gatesocket.exceptions import ConfigurationError, Finding, InvalidArguments, UnexpectedEvent
+from gatesocket.exceptions import ConfigurationError, InvalidArguments, UnexpectedEvent
 from gatesocket.limits import QUEUE_MESSAGE_BYTES
 from gatesocket.manager import ConnectionManager
+from gatesocket.parameters import Parameters, place, refuse
 
 __all__ = ["Enqueuer", "Job", "JobsHandler", "drain", "job", "run"]
 
@@ -65,11 +65,15 @@ def job(function: Callable[P, R]) -> "Job[P, R]":
     """
     if not isinstance(function, FunctionType):
         raise ConfigurationError(f"expected a function to make a job of, but got {function!r}")
+    if "<" in function.__qualname__:
+        refuse(function, "a function without a name in its module can't be a job", "Define it with def in a module")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        refuse(function, "a generator can't be a job", "Return a list, or send each item from the job")
     made: Job[P, R] = Job(function)
     known = _jobs.get(made.name)
     # The same place again is a module that was reloaded.
     if known is not None and known.place != made.place:
-        _refuse(function, f"there is a job {made.name} already, at {known.place}", "Give one of them another name")
+        refuse(function, f"there is a job {made.name} already, at {known.place}", "Give one of them another name")
     _jobs[made.name] = made
     return made
 
@@ -83,7 +87,7 @@ class Enqueuer(Generic[P]):
 
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> None:
         """Let the job run in the background; see `Job.enqueue`."""
-        call = _Call(job=self.job.name, arguments=self.job.to_json(args, kwargs), reply_to=self.reply_to)
+        call = _Call(job=self.job.name, arguments=self.job.parameters.to_json(args, kwargs), reply_to=self.reply_to)
         # ASCII: SQS refuses some characters, such as U+FFFF, and takes every escape.
         body = json.dumps(call.model_dump(mode="json"), separators=(",", ":"))
         if len(body) > QUEUE_MESSAGE_BYTES:
@@ -94,8 +98,8 @@ class Enqueuer(Generic[P]):
         queue = backend.jobs()
         if queue is not None and self.job.name.startswith("__main__:"):
             raise ConfigurationError(
-                f"{self.job.place}: the function that the queue leads to can't know a job of this script. Define it in a "
-                "module that both import"
+                f"{self.job.place}: whoever reads the queue can't know a job of this script. "
+                "Define it in a module that both import"
             )
         await (queue or _background).put(body)
 
@@ -107,12 +111,10 @@ class Job(Generic[P, R]):
         functools.update_wrapper(self, function)
         self.name: Final = f"{function.__module__}:{function.__qualname__}"
         """What calls of it are known by."""
-        self.place: Final = _place(function)
+        self.place: Final = "{}:{}".format(*place(function))
+        """Where it is defined, as ``file:line``."""
+        self.parameters: Final = Parameters(function, self.name)
         self._function = function
-        self._signature = _checked_signature(function)
-        # Fields of our own naming: a parameter may be called "json" or "_x", and a model's field not.
-        self._fields = {f"p{number}": name for number, name in enumerate(self._signature.parameters)}
-        self._model = self._make_model()
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function here and now."""
@@ -145,35 +147,6 @@ class Job(Generic[P, R]):
             )
         return Enqueuer(self, _ReplyTo.model_validate({"kind": named[0], "name": given[named[0]]}))
 
-    def to_json(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, JsonValue]:
-        """Return arguments as JSON, by the names of their parameters.
-
-        Raises:
-            InvalidArguments: they don't fit, or JSON would make something else of them.
-        """
-        try:
-            bound = self._signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise InvalidArguments(f"{self.name}: {error}") from None
-        arguments = self._validate(bound.arguments)
-        given = arguments.model_fields_set
-        try:
-            # `round_trip`, so that what a type reads is what it has written; `include`, so that defaults stay the
-            # function's own.
-            text = arguments.model_dump_json(include=given, by_alias=True, round_trip=True, warnings="error")
-        except PydanticSerializationError as error:
-            raise InvalidArguments(f"{self.name}: an argument can't be written as JSON: {error}") from error
-        # Pydantic writes a secret as asterisks and a subclass as its base; better to say so here than to wonder there.
-        arrived = self._validate_json(text)
-        for field in given:
-            sent, received = getattr(arguments, field), getattr(arrived, field)
-            if sent != received:
-                raise InvalidArguments(
-                    f"{self.name}: {self._fields[field]}: expected what JSON can carry, but this "
-                    f"{type(sent).__name__} would arrive as a different {type(received).__name__}"
-                )
-        return cast("dict[str, JsonValue]", json.loads(text))
-
     async def run(self, arguments: Mapping[str, JsonValue]) -> Any:
         """Call the function with arguments that were JSON; a plain function in a thread.
 
@@ -181,56 +154,12 @@ class Job(Generic[P, R]):
             InvalidArguments: they don't fit.
             Exception: whatever the function raises.
         """
-        read = self._validate_json(json.dumps(arguments))
-        named = {name: getattr(read, field) for field, name in self._fields.items() if field in read.model_fields_set}
-        bound = inspect.BoundArguments(self._signature, named)
+        bound = self.parameters.from_json(arguments)
         if inspect.iscoroutinefunction(self._function):
             return await self._function(*bound.args, **bound.kwargs)
         result = await asyncio.to_thread(self._function, *bound.args, **bound.kwargs)
         # A decorator under this one may be a plain function around a coroutine function.
         return await result if inspect.isawaitable(result) else result
-
-    def _validate(self, arguments: Mapping[str, Any]) -> BaseModel:
-        try:
-            return self._model.model_validate(arguments)
-        except ValidationError as error:
-            raise InvalidArguments(self._describe(error)) from None
-
-    def _validate_json(self, text: str) -> BaseModel:
-        try:
-            return self._model.model_validate_json(text)
-        except ValidationError as error:
-            raise InvalidArguments(self._describe(error)) from None
-
-    def _describe(self, error: ValidationError) -> str:
-        """Say which parameters don't fit, what they expect and of what type they got; never values."""
-        problems = []
-        for problem in error.errors(include_url=False):
-            got = "" if problem["type"] == "missing" else f", but got a value of type {type(problem['input']).__name__}"
-            problems.append(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}{got}")
-        return f"{self.name}: {'; '.join(problems)}"
-
-    def _make_model(self) -> type[BaseModel]:
-        parameters = self._signature.parameters
-        fields: Any = {
-            field: (
-                parameters[name].annotation,
-                # That there is a default matters here, not which: the function has it.
-                Field(alias=name) if parameters[name].default is inspect.Parameter.empty else Field(None, alias=name),
-            )
-            for field, name in self._fields.items()
-        }
-        config = ConfigDict(
-            extra="forbid", ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="strings"
-        )
-        try:
-            return create_model(self.name, __config__=config, **fields)
-        except PydanticUserError as error:
-            _refuse(
-                self._function,
-                f"a parameter has a type that pydantic doesn't know: {error.message.partition('. ')[0]}",
-                "Take numbers, texts, lists, dicts or pydantic models, and make the rest of them in the job",
-            )
 
 
 async def run(body: str) -> None:
@@ -394,41 +323,6 @@ def _records(event: Mapping[str, Any]) -> list[tuple[str, str]]:
             "expected a batch of the jobs queue, with Records that have a messageId and a body, but got "
             + (f"an event with the keys {sorted(event)}" if isinstance(event, dict) else type(event).__name__)
         ) from error
-
-
-def _checked_signature(function: FunctionType) -> inspect.Signature:
-    """Return the signature of what is to be a job, its annotations resolved.
-
-    Raises:
-        ConfigurationError: it can't be a job.
-    """
-    if "<" in function.__qualname__:
-        _refuse(function, "a function without a name in its module can't be a job", "Define it with def in a module")
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        _refuse(function, "a generator can't be a job", "Return a list, or send each item from the job")
-    try:
-        hints = get_type_hints(function, include_extras=True)
-    except NameError as error:
-        _refuse(function, f"an annotation can't be looked up: {error}", "Import or define the type before the job")
-    parameters = []
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
-            _refuse(function, f"a job can't take {parameter}", "Take a list or a dict")
-        if parameter.name not in hints:
-            _refuse(function, f"the parameter {parameter.name} has no annotation", "Say its type: JSON is read by it")
-        parameters.append(parameter.replace(annotation=hints[parameter.name]))
-    return inspect.Signature(parameters)
-
-
-def _place(function: FunctionType) -> str:
-    code = inspect.unwrap(function).__code__
-    return f"{code.co_filename}:{code.co_firstlineno}"
-
-
-def _refuse(function: FunctionType, what: str, remedy: str) -> NoReturn:
-    code = inspect.unwrap(function).__code__
-    finding = Finding(code.co_filename, code.co_firstlineno, f"{function.__name__}: {what}", remedy)
-    raise ConfigurationError(str(finding))
 
 
 _jobs: dict[str, Job[..., Any]] = {}
