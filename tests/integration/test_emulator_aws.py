@@ -4,8 +4,11 @@ import io
 import os
 import runpy
 import sys
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
 
+import moto.sqs.models
 import pytest
 
 from gatesocket.emulator import aws, moto_server
@@ -97,3 +100,56 @@ def test_the_child_prints_its_port_and_serves_until_its_input_ends(
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     runpy.run_path(moto_server.__file__, run_name="__main__")
     assert 1024 < int(capsys.readouterr().out) < 65536
+
+
+def test_a_delayed_message_is_looked_for_often() -> None:
+    """moto looks once a second; its own waiting is kept, only shorter."""
+    waited: list[float] = []
+
+    class Queue:
+        def wait_for_messages(self, timeout: float) -> None:
+            waited.append(timeout)
+
+    moto_server.look_for_delayed_messages(Queue, every=0.05)
+    Queue().wait_for_messages(1)
+    Queue().wait_for_messages(0)
+    assert waited == [0.05, 0]
+
+
+def test_moto_has_what_is_changed_of_it() -> None:
+    assert callable(moto.sqs.models.Queue.wait_for_messages)
+
+
+@pytest.mark.parametrize(("target", "together"), [("DynamoDB_20120810.PutItem", 1), ("AmazonSQS.ReceiveMessage", 2)])
+def test_only_dynamodb_answers_one_call_at_a_time(target: str, together: int) -> None:
+    """The first call waits inside until the second has come in too, or is seen to wait for its turn."""
+    inside: list[int] = []
+    second_came = threading.Event()
+    server: moto_server.OneWriteAtATime
+
+    def app(environ: Any, start_response: Any) -> Iterable[bytes]:
+        inside.append(environ["number"])
+        if len(inside) == 1:
+            second.start()
+            if together == 1:
+                assert server._turn.locked()
+            else:
+                assert second_came.wait(10)
+        else:
+            second_came.set()
+        seen.append(len(inside) if environ["number"] == 1 else 0)
+        return [b"ok"]
+
+    def call(number: int) -> None:
+        answers.append(list(server({"HTTP_X_AMZ_TARGET": target, "number": number}, start_response)))
+
+    def start_response(*_: object) -> Any: ...
+
+    seen: list[int] = []
+    answers: list[list[bytes]] = []
+    server = moto_server.OneWriteAtATime(app)
+    second = threading.Thread(target=call, args=(2,))
+    call(1)
+    second.join()
+    assert answers == [[b"ok"], [b"ok"]]
+    assert seen[0 if together == 1 else -1] == together

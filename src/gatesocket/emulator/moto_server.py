@@ -8,15 +8,19 @@ import logging
 import sys
 from collections.abc import Iterable
 from threading import Lock, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.sqs.models import Queue
 from werkzeug.serving import make_server
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["OneWriteAtATime", "main"]
+__all__ = ["OneWriteAtATime", "look_for_delayed_messages", "main"]
+
+DELAY_SECONDS: Final = 0.05
+"""By how much a delayed message may be late."""
 
 
 class OneWriteAtATime:
@@ -38,9 +42,20 @@ class OneWriteAtATime:
             return list(self._app(environ, start_response))
 
 
+def look_for_delayed_messages(queue: type, *, every: float) -> None:
+    """Make long polls of moto's class *queue* look *every* so many seconds for messages whose delay is over.
+
+    A new message ends a long poll at once, but a delayed one is looked for once a second only: a timer of 2 s would
+    ring after up to 3.
+    """
+    wait = queue.wait_for_messages  # type: ignore[attr-defined]
+    queue.wait_for_messages = lambda self, timeout: wait(self, min(timeout, every))  # type: ignore[attr-defined]
+
+
 def main() -> None:
     """Serve until the parent closes our standard input."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    look_for_delayed_messages(Queue, every=DELAY_SECONDS)
     app = OneWriteAtATime(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = Thread(target=server.serve_forever)
