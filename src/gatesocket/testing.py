@@ -297,7 +297,7 @@ class GatewayTestSession(WebSocketTestSession):
             return
         if len(errors) == 1:
             raise errors[0]
-        raise ExceptionGroup(f"connection {self.connection_id} had {len(errors)} errors", errors)
+        raise BaseExceptionGroup(f"connection {self.connection_id} had {len(errors)} errors", errors)
 
 
 def _handshake(scope: Scope, path_parameter: str) -> Handshake:

@@ -415,6 +415,25 @@ class TestAsApiGateway:
             with pytest.raises(WebSocketDisconnect):
                 websocket.receive_text()
 
+    @pytest.mark.parametrize("error", [SystemExit, asyncio.CancelledError])
+    @pytest.mark.parametrize("when", ["before the accept", "after it"])
+    def test_no_error_is_too_base_to_be_raised_in_the_test(self, error: type[BaseException], when: str) -> None:
+        app = FastAPI()
+
+        @app.websocket("/ws")
+        async def broken(websocket: WebSocket) -> None:
+            if when == "after it":
+                await websocket.accept()
+                await websocket.receive_text()
+            raise error
+
+        def exchange() -> None:
+            with GatewayTestClient(app).websocket_connect("/ws") as websocket:
+                websocket.send_text("go")
+
+        with pytest.raises(error):
+            exchange()
+
     def test_a_route_that_does_not_come_back_is_given_up(self) -> None:
         app = FastAPI()
 
@@ -534,6 +553,21 @@ class TestWakes:
                 assert websocket.receive_text() == "meanwhile"
                 with pytest.raises(NothingToReceive, match="for 0.01 s"):
                     websocket.receive_text(timeout=0.01)
+
+    def test_that_never_end_are_given_up_with_the_client(self) -> None:
+        class Stuck(MemoryRegistry):
+            async def take(self, connection_id: str, entry: Entry, lease: Lease, *, now: int) -> Taken | Busy | None:
+                begun.set()
+                await asyncio.Event().wait()
+                raise AssertionError("nobody sets this event")
+
+        begun = threading.Event()
+        with GatewayTestClient(make_echo(), registry=Stuck()) as client:
+            waker = client.gateway.backend.waker
+            assert waker is not None
+            assert client.portal is not None
+            client.portal.call(waker.wake, random_id())
+            assert begun.wait(10)
 
     def test_of_a_connection_that_nobody_knows_do_no_harm(self) -> None:
         with GatewayTestClient(make_echo()) as client:

@@ -81,7 +81,7 @@ class Wire:
     """The gateway's close frame."""
     said: tuple[int, str] | None = None
     """Code and reason of the app's own close, of which a refused client learns only a status."""
-    errors: list[Exception] = field(default_factory=list)
+    errors: list[BaseException] = field(default_factory=list)
     """What went wrong in the route or around it, and nobody has raised yet."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by the invocation that runs; others wait for it in their order."""
@@ -272,7 +272,10 @@ class InProcessGateway:
         try:
             async with limit:
                 value = await self.handler.invoke(event, context)
-        except Exception as error:  # whatever it is, it is the test's to see
+        except BaseException as error:  # whatever it is, it is the test's to see
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise  # the client is being closed
             wire.errors.append(self._given_up() if limit.expired() else error)
             return Failed(type(error).__name__, str(error))
         if value.get("batchItemFailures"):
