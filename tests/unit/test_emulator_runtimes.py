@@ -159,6 +159,16 @@ async def test_a_process_that_dies_is_replaced(start: Start) -> None:
     assert await function.invoke({"die": False}, request_id="r2") == Returned("alive")
 
 
+async def test_a_process_that_dies_while_it_is_idle_is_replaced(start: Start) -> None:
+    function = await start(COUNTING)
+    (runtime,) = function._runtimes
+    runtime._process.kill()
+    await runtime._watcher
+    answer = await function.invoke({}, request_id="r1")
+    assert isinstance(answer, Returned)
+    assert runtime not in function._runtimes
+
+
 async def test_an_invocation_that_is_abandoned_ends_its_process(start: Start, tmp_path: Path) -> None:
     function = await start("""
         import os

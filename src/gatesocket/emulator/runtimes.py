@@ -65,7 +65,7 @@ class RuntimeFunction:
         """Invoke the function in a process that is free."""
         async with self._turns:
             try:
-                runtime = self._idle.pop() if self._idle else await self._start_runtime()
+                runtime = await self._free_runtime()
             except ConfigurationError as error:
                 logger.warning("%s", error)
                 return Failed("Runtime.InitError", str(error))
@@ -84,6 +84,16 @@ class RuntimeFunction:
             await runtime.aclose()
         self._runtimes.clear()
         self._idle.clear()
+
+    async def _free_runtime(self) -> "Runtime":
+        while self._idle:
+            runtime = self._idle.pop()
+            if not runtime.ended:
+                return runtime
+            # It died while nobody needed it.
+            self._runtimes.discard(runtime)
+            await runtime.aclose()
+        return await self._start_runtime()
 
     async def _start_runtime(self) -> "Runtime":
         runtime = Runtime(self._function, self._variables)
