@@ -9,7 +9,7 @@ import os
 import runpy
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -186,7 +186,7 @@ def batch(*bodies: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def cloud() -> Iterator[Cloud]:
+async def cloud() -> AsyncIterator[Cloud]:
     cloud = Cloud()
     with use(cloud.backend):
         yield cloud
@@ -364,7 +364,8 @@ class TestEnqueuing:
             runpy.run_path(str(script), run_name="__main__")
 
         assert str(refused.value) == (
-            f"{script}:5: whoever reads the queue can't know a job of this script. Define it in a module that both import"
+            f"{script}:5: whoever reads the queue can't know a job of this script. "
+            "Define it in a module that both import"
         )
 
 
