@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from chat.app import app
 from gatesocket import WebSocketHandler
+from gatesocket.backend import Backend, use
 from gatesocket.gateway.fake import FakeGateway
 from gatesocket.registry.memory import MemoryRegistry
 from gatesocket.waker import MemoryWaker
@@ -31,6 +32,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "connect-wrong-token.json": APIGatewayWebSocketConnectEventModel,
     "connect.json": APIGatewayWebSocketConnectEventModel,
     "disconnect.json": APIGatewayWebSocketDisconnectEventModel,
+    "job.json": SqsModel,
     "message.json": APIGatewayWebSocketMessageEventModel,
     "wake.json": SqsModel,
 }
@@ -110,6 +112,21 @@ async def test_the_websocket_samples_are_the_life_of_one_connection() -> None:
     gateway.gone(connection)
     await handler.invoke(sample("disconnect.json"), CONTEXT)
     assert await registry.get(connection, now=0) is None
+
+
+async def test_a_job_by_the_jobs_entry_point_sends_its_progress_and_its_result() -> None:
+    from chat.entry import jobs
+
+    connection = sample("connect.json")["requestContext"]["connectionId"]
+    gateway = FakeGateway()
+    gateway.open(connection)
+
+    with use(Backend(MemoryRegistry(), gateway)):
+        assert await jobs.invoke(sample("job.json"), CONTEXT) == {"batchItemFailures": []}
+
+    answers = [json.loads(text) for text in gateway.sent[connection]]
+    assert [answer["type"] for answer in answers] == ["progress"] * 4 + ["done"]
+    assert answers[-1] == {"type": "done", "id": "w1", "data": {"below": 1000, "primes": 168}}
 
 
 async def test_a_wrong_token_is_answered_with_403() -> None:
