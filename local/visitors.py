@@ -33,7 +33,7 @@ async def hear(client: ClientConnection, name: str, *, until: str) -> None:
     async for text in client:
         message = json.loads(text)
         data = message.get("data", {})
-        print(f"{name:<6} hears {text}")
+        print(f"{name:<6} hears {json.dumps(message)}")
         if until in (message.get("type"), data.get("text") if data.get("name") == name else None):
             return
 
