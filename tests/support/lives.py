@@ -33,23 +33,29 @@ class Endpoints:
     def __init__(self) -> None:
         self.app = FastAPI()
         self.frames: dict[str, tuple[Frame, ...]] = {}
+        self.paths: dict[str, str] = {}
 
-    def __call__(self, *frames: Frame) -> Callable[[Any], Any]:
-        """Serve the endpoint below at its own name, to a client that sends *frames* and leaves."""
+    def __call__(self, *frames: Frame, path: str | None = None, **options: Any) -> Callable[[Any], Any]:
+        """Serve the endpoint below at its own name, to a client that sends *frames* and leaves.
+
+        *path* is what follows the name in the route's path, then what follows it in the client's: ``/{n}|/5?q=1``.
+        """
+        pattern, _, rest = (path or "").partition("|")
 
         def add(endpoint: Any) -> Any:
             name = getattr(endpoint, "__name__", None) or endpoint.func.__name__
-            self.client(name, *frames)
+            self.client(name, *frames, path=f"/{name}{rest}")
             if _wanted in {None, name}:
-                self.app.websocket(f"/{name}")(endpoint)
+                self.app.websocket(f"/{name}{pattern}", **options)(endpoint)
             return endpoint
 
         return add
 
-    def client(self, name: str, *frames: Frame) -> None:
-        """Have a client of the route ``/name``, however that is made."""
+    def client(self, name: str, *frames: Frame, path: str | None = None) -> None:
+        """Have a client of the route *path*, ``/name`` if none is given, however that is made."""
         assert name not in self.frames, f"two endpoints are called {name}"
         self.frames[name] = frames
+        self.paths[name] = path or f"/{name}"
 
 
 _wanted: str | None = None
@@ -65,7 +71,7 @@ def load(path: Path, only: str | None = None) -> ModuleType:
     module = ModuleType(path.stem)
     module.__file__ = str(path)
     sys.modules[path.stem] = module
-    exec(compile(path.read_text("utf-8"), path, "exec"), vars(module))  # noqa: S102 - it is a test's own file
+    exec(compile(path.read_text("utf-8"), path, "exec"), vars(module))
     return module
 
 

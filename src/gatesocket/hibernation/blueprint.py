@@ -7,6 +7,7 @@ from types import FunctionType
 from typing import Any
 
 from gatesocket.exceptions import CannotHibernate, ConfigurationError, Finding
+from gatesocket.hibernation.dependencies import install_overrides
 from gatesocket.hibernation.discover import FoundRoute, discover
 from gatesocket.hibernation.origin import Origin, origin
 from gatesocket.hibernation.points import Wait, environment_of, unwrap, wait_of_function
@@ -49,6 +50,8 @@ class Blueprint:
     """An app that is ready to hibernate."""
 
     routes: tuple[RoutePlan, ...]
+    providers: tuple[Any, ...] = ()
+    """The FastAPI apps whose ``dependency_overrides`` have a say."""
     findings: tuple[Finding, ...] = ()
     """What is refused; empty after `prepare`."""
     notes: tuple[Finding, ...] = ()
@@ -83,8 +86,11 @@ def blueprint_of(app: Any) -> Blueprint:
     adoption = _Adoption()
     for function in found.around:
         adoption.adopt(function, needed=False)
+    for provider in found.providers:
+        install_overrides(provider)
     return Blueprint(
         tuple(adoption.route(route) for route in found.routes),
+        tuple(found.providers),
         tuple(sorted(adoption.findings, key=_place)),
         tuple(sorted(adoption.notes, key=_place)),
     )
@@ -111,12 +117,13 @@ class _Adoption:
         self.notes: dict[Finding, None] = {}
 
     def route(self, found: FoundRoute) -> RoutePlan:
-        for dependency in found.dependencies:
-            if wait_of_function(dependency) is Wait.SURELY:
-                self.adopt(dependency, needed=True)
+        units = self.adopt(found.endpoint, needed=True)
+        for other in found.others:
+            if wait_of_function(other) is Wait.SURELY:
+                units += self.adopt(other, needed=True)
         points = [
             PointPlan(unit.source.file, point.line, unit.name, point.awaited, _kept(point.live.again))
-            for unit in self.adopt(found.endpoint, needed=True)
+            for unit in units
             for point in unit.points.values()
         ]
         code = found.endpoint.__code__

@@ -51,8 +51,12 @@ class Home:
     """Writing: those that a function was found to use."""
     frames: list[Mapping[str, CellType]] = field(default_factory=list)
     """Reading: the cells of the frames that are awake already."""
+    tokens: dict[contextvars.ContextVar[Any], contextvars.Token[Any]] = field(default_factory=dict)
+    """Reading: what setting the context variables again gave."""
     unfilled: dict[int, list[CellType]] = field(default_factory=dict)
     """Reading: the variables of functions that are made but not filled yet, by the identity of the function."""
+    resources: dict[int, Any] = field(default_factory=dict)
+    """Writing: what dependencies with ``yield`` gave, by identity."""
     offered: Any = None
     """Reading: what the framework has made anew in the place of the value that is read next."""
     imports: frozenset[str] = frozenset()
@@ -90,6 +94,15 @@ class Home:
         if not self.may_name(name):
             raise SnapshotError(f"the snapshot is damaged: the route has no business with {name!r}")
         return find(name)
+
+    def is_scope(self, value: dict[Any, Any]) -> bool:
+        """Whether *value* is the scope of the connection, or a copy that a mount or a middleware has made of it."""
+        return value is self.scope or (value.get("type") == "websocket" and value.get("asgi") is self.scope.get("asgi"))
+
+    def take_scope(self) -> MutableMapping[str, Any]:
+        """The scope of the new run, or the copy that was made of it again."""
+        offered: MutableMapping[str, Any] | None = self.take_offer(dict)
+        return self.scope if offered is None else offered
 
     def take_offer(self, cls: type) -> Any:
         """Take what was offered for the value being read, if it is a *cls*; None otherwise."""
@@ -181,14 +194,8 @@ register(
 )
 
 
-def _is_scope(value: Any) -> bool:
-    return isinstance(value, dict) and value.get("type") == "websocket" and "headers" in value and "path" in value
-
-
-register(
-    Kind("scope", lambda _value, _encoder: None, lambda _data, decoder: decoder.home.scope, shared=True),
-    look=_is_scope,
-)
+# Written by the encoder itself, which has to tell it from other dictionaries.
+register(Kind("scope", lambda _value, _encoder: None, lambda _data, decoder: decoder.home.take_scope()))
 register(
     Kind(
         "headers",
@@ -466,6 +473,9 @@ def _make_token(data: Any, decoder: Decoder) -> contextvars.Token[Any]:
     if not isinstance(found, contextvars.ContextVar):
         raise SnapshotError(f"the snapshot is damaged: {variable!r} is no context variable")
     value = decoder.decode(current)
+    restored = decoder.home.tokens.pop(found, None)
+    if restored is not None:
+        found.reset(restored)  # as it was before the outermost token was made: perhaps not set at all
     for item in old:
         found.set(decoder.decode(item))
     return found.set(value)

@@ -107,12 +107,19 @@ class Encoder:
         name = self.home.name_of(value)
         if name is not None:
             return {"$": "name", "v": name}
+        if id(value) in self.home.resources:
+            raise Unsaveable(
+                value, "it comes from a dependency with `yield`, which is closed when the route hibernates"
+            )
         if cls is list:
             self.number(value)
             return [self.at(f"[{index}]", item) for index, item in enumerate(value)]
-        if cls is dict and "$" not in value and all(type(key) is str for key in value):
-            self.number(value)
-            return {key: self.at(f"[{key!r}]", item) for key, item in value.items()}
+        if cls is dict:
+            if self.home.is_scope(value):
+                return {"$": "scope", "v": None}
+            if "$" not in value and all(type(key) is str for key in value):
+                self.number(value)
+                return {key: self.at(f"[{key!r}]", item) for key, item in value.items()}
         kind = kind_of(value)
         if kind.shared:
             self.number(value)

@@ -27,7 +27,8 @@ class FoundRoute:
     path: str
     """``*`` for what takes every path."""
     endpoint: FunctionType
-    dependencies: tuple[FunctionType, ...]
+    others: tuple[FunctionType, ...]
+    """The coroutines beside it: its dependencies, the methods of a class."""
 
 
 @dataclass(slots=True)
@@ -37,6 +38,8 @@ class Found:
     routes: list[FoundRoute] = field(default_factory=list)
     around: list[FunctionType] = field(default_factory=list)
     """Middleware of the app's own."""
+    providers: list[Any] = field(default_factory=list)
+    """FastAPI apps."""
 
 
 def discover(app: Any) -> Found:
@@ -56,6 +59,8 @@ class _Walk:
         if id(app) in self._seen:
             return
         self._seen.add(id(app))
+        if hasattr(app, "dependency_overrides"):
+            self.found.providers.append(app)
         for middleware in getattr(app, "user_middleware", ()):
             self._middleware(middleware)
         # A router's own middleware, and an app's once it has served its first request.
@@ -102,22 +107,29 @@ class _Walk:
 
     def _route(self, route: WebSocketRoute, prefix: str) -> None:
         endpoint: Any = route.endpoint
-        if isinstance(endpoint, type) and issubclass(endpoint, WebSocketEndpoint):
-            function: FunctionType | None = unwrap(endpoint.dispatch)
-        elif isinstance(endpoint, type):
-            function = None
-        else:
-            function = unwrap(endpoint)
-        if function is not None:
-            dependant = getattr(route, "dependant", None)
-            found = FoundRoute(prefix + route.path, function, tuple(_dependencies(dependant)))
-            self.found.routes.append(found)
+        path = prefix + route.path
+        if isinstance(endpoint, type):
+            methods = tuple(_coroutine_methods(endpoint))
+            dispatch = unwrap(getattr(endpoint, "dispatch", None))
+            functions = (dispatch, *methods) if dispatch and issubclass(endpoint, WebSocketEndpoint) else methods
+            if functions:
+                self.found.routes.append(FoundRoute(path, functions[0], functions[1:]))
+        elif (function := unwrap(endpoint)) is not None:
+            dependencies = tuple(_dependencies(getattr(route, "dependant", None)))
+            self.found.routes.append(FoundRoute(path, function, dependencies))
         # Middleware of this one route.
         if route.app is not endpoint:
             for inner in _chain(route.app):
                 called = unwrap(inner)
                 if called is not None and _is_own(called) and inspect.iscoroutinefunction(called):
                     self.found.around.append(called)
+
+
+def _coroutine_methods(cls: type) -> Iterator[FunctionType]:
+    for base in cls.__mro__:
+        for member in vars(base).values():
+            if isinstance(member, FunctionType) and inspect.iscoroutinefunction(member) and _is_own(member):
+                yield member
 
 
 def _dependencies(dependant: Any) -> Iterator[FunctionType]:

@@ -33,7 +33,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from gatesocket.hibernation.origin import Origin, origin
 from gatesocket.hibernation.points import ITERATORS, Environment, inside
 from gatesocket.hibernation.scan import Refusal, scan
 from gatesocket.hibernation.source import FunctionNode
@@ -168,9 +167,7 @@ class _Lineariser:
         call = True
         if isinstance(awaited, ast.Call):
             statements, awaited = self.call(awaited, again=True)
-            callee = self.environment.callee(node.value)
-            # The socket's own receive, and no method of the same name.
-            call = callee is None or origin(callee.__code__.co_filename) is not Origin.FRAMEWORK
+            call = not self.environment.is_receive(node.value)
         elif self.waiting(awaited):
             statements, awaited = self.expression(awaited)
         return statements, self.numbered(node, awaited, call=call)

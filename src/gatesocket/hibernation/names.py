@@ -24,6 +24,7 @@ from gatesocket.hibernation.origin import Origin, origin
 
 __all__ = ["Index", "find", "is_own", "name_of", "own_modules"]
 
+
 def find(name: str) -> Any:
     """Look ``module:attribute.attribute`` up.
 

@@ -26,6 +26,7 @@ from dataclasses import dataclass, field, replace
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+from starlette.endpoints import WebSocketEndpoint
 from starlette.websockets import WebSocket
 
 from gatesocket.hibernation.origin import Origin, origin
@@ -174,13 +175,34 @@ class Environment:
         if known is not None:
             if known.instance or not callable(known.value):
                 return Wait.MAYBE
-            return self._wait_of_callable(known.value, call)
+            return max(self._wait_of_callable(known.value, call), self._wait_of_overrides(function))
         if isinstance(function, ast.Attribute):
             if function.attr in RECEIVES:
                 return Wait.SURELY
             if function.attr in SENDS:
                 return Wait.NEVER
         return Wait.MAYBE
+
+    def _wait_of_overrides(self, function: ast.expr) -> Wait:
+        """MAYBE if *function* is a method that the object's own class may have replaced."""
+        if not isinstance(function, ast.Attribute):
+            return Wait.NEVER
+        base = self.known(function.value)
+        if base is None or not base.instance:
+            return Wait.NEVER
+        overridden = any(function.attr in vars(cls) for cls in _subclasses(base.value))
+        # Starlette's endpoint class is there to be derived from, by classes that may be loaded later.
+        return Wait.MAYBE if overridden or base.value is WebSocketEndpoint else Wait.NEVER
+
+    def is_receive(self, call: ast.expr) -> bool:
+        """Whether *call* is sure to be the socket's own receive, and not a method of that name of the app's."""
+        callee = self.callee(call)
+        return (
+            isinstance(call, ast.Call)
+            and callee is not None
+            and vars(WebSocket).get(callee.__name__) is callee
+            and self._wait_of_overrides(call.func) is Wait.NEVER
+        )
 
     def callee(self, call: ast.expr) -> FunctionType | None:
         """The function that a call is known to run; None if that can't be told, or it is no function."""
@@ -233,6 +255,13 @@ def _owner(function: FunctionType) -> type | None:
         if not isinstance(found, type):
             return None
     return found if isinstance(found, type) and vars(found).get(function.__name__) is function else None
+
+
+def _subclasses(cls: type) -> Iterator[type]:
+    found: list[type] = cls.__subclasses__()
+    for derived in found:
+        yield derived
+        yield from _subclasses(derived)
 
 
 def unwrap(value: object) -> FunctionType | None:

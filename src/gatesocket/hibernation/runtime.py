@@ -20,23 +20,24 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
-from dataclasses import dataclass
-from itertools import islice
 from types import CellType, FrameType, FunctionType
-from typing import Any, NoReturn
+from typing import Any
 
 from gatesocket.exceptions import CannotHibernate, Finding, SnapshotError
 from gatesocket.hibernation import instances, kinds  # noqa: F401 - they register their kinds
 from gatesocket.hibernation.blocks import Hibernate
 from gatesocket.hibernation.blueprint import Blueprint
-from gatesocket.hibernation.bound import Home, fill_cells, make_cells, named_function, save_cells
-from gatesocket.hibernation.codec import Decoder, Encoder, Unsaveable
+from gatesocket.hibernation.bound import Home, fill_cells, make_cells
+from gatesocket.hibernation.codec import Decoder
+from gatesocket.hibernation.dependencies import Answers, install_overrides
 from gatesocket.hibernation.entry import ACTIVE, Activation
-from gatesocket.hibernation.names import Index, name_of_variable
+from gatesocket.hibernation.names import Index
 from gatesocket.hibernation.origin import Origin, origin
+from gatesocket.hibernation.saving import save
 from gatesocket.hibernation.snapshot import Frame, Snapshot
-from gatesocket.hibernation.tasks import IN_CONTEXT, InContext, Spawned, watch_tasks
-from gatesocket.hibernation.transform import Point, Unit
+from gatesocket.hibernation.stack import walk
+from gatesocket.hibernation.tasks import InContext, Spawned, watch_tasks
+from gatesocket.hibernation.transform import Unit
 from gatesocket.hibernation.units import adopt, adopt_called, unit_named, unit_of
 
 __all__ = ["Run", "run"]
@@ -83,21 +84,7 @@ async def run(
         CannotHibernate: the route holds something that can't be saved.
         Exception: whatever the app raised, unchanged.
     """
-    return await Run(scope, next_message, send, snapshot).drive(app)
-
-
-@dataclass(slots=True)
-class _Live:
-    """A transformed function on the stack."""
-
-    frame: FrameType
-    unit: Unit
-    point: Point
-    activation: Activation
-    direct: bool
-    """Whether it awaits the next transformed function itself."""
-    entered: bool
-    """Whether a framework has called it."""
+    return await Run(scope, next_message, send, blueprint, snapshot).drive(app)
 
 
 class Run:
@@ -108,6 +95,7 @@ class Run:
         scope: Scope,
         next_message: Callable[[], Message | None],
         send: Send,
+        blueprint: Blueprint,
         snapshot: bytes | None,
     ) -> None:
         self.state: Mapping[str, Any] = dict(scope.get("state", {}))
@@ -115,6 +103,7 @@ class Run:
         if "state" in scope:
             self.scope["state"] = dict(self.state)
         self.send = send
+        self._blueprint = blueprint
         self.result: bytes | None = None
         """The snapshot that this run ends with."""
         self._next_message = next_message
@@ -126,12 +115,15 @@ class Run:
         self._task: asyncio.Task[Any] | None = None
         self._outside: Context = copy_context()
         self._giving_back = 0
+        self._answers: Answers | None = None
         self._spawned: list[Spawned] = []
 
     async def drive(self, app: App) -> bytes | None:
         """Call the app, and bring its end into the form that `run` promises."""
         self._task = asyncio.current_task()
         watch_tasks(asyncio.get_running_loop())
+        for provider in self._blueprint.providers:
+            install_overrides(provider)
         context = copy_context()
         context.run(ACTIVE.set, self)
         if self._given is not None:
@@ -156,22 +148,27 @@ class Run:
 
     async def receive(self) -> Message:
         """The app's ``receive``."""
-        if asyncio.current_task() is not self._task:
-            self._refuse(self._in_a_task())
         if self._left:
             raise Hibernate
-        message = self._next_message()
-        if message is None:
-            await self._await_tasks()
+        try:
+            self._check_task()
             message = self._next_message()
-        if message is not None:
-            return message
-        live = self._walk(sys._getframe())  # noqa: SLF001
-        self.result = self._save(live).dump()
+            if message is None:
+                await self._await_tasks()
+                message = self._next_message()
+            if message is not None:
+                return message
+            live = walk(sys._getframe())  # noqa: SLF001
+            snapshot = save(live, lambda: self._home(each.unit.key for each in live), self._outside)
+        except CannotHibernate as refusal:
+            # No Exception inside of the route: its `except Exception` is not meant for this.
+            self._refusal = refusal
+            raise Refused from refusal
+        self.result = snapshot.dump()
         self._left = [each.activation for each in live]
         for each in live:
             each.activation.left = True
-            each.activation.ends = each.entered
+            each.activation.ends = each.ends
         raise Hibernate
 
     def begin(self, key: str, cells: Mapping[str, CellType]) -> Activation:
@@ -223,6 +220,12 @@ class Run:
         module = sys.modules[frame.key.partition(":")[0]]
         return FunctionType(unit.code, vars(module), unit.code.co_name, None, cells)
 
+    def answer(self, dependency: Callable[..., Any]) -> Callable[[], Awaitable[Any]] | None:
+        """What takes the place of a FastAPI dependency while the route wakes; None if it is to be resolved."""
+        if self._answers is None or not self._asleep:
+            return None
+        return self._answers.get(dependency, self.scope.get("route"))
+
     @contextmanager
     def giving_back(self) -> Iterator[None]:
         """Around the end of a ``with`` that hibernation leaves: if it fails, the route goes on, to handle that."""
@@ -238,108 +241,6 @@ class Run:
         finally:
             self._giving_back -= 1
 
-    # Hibernation.
-
-    def _walk(self, frame: FrameType | None) -> list[_Live]:
-        """Find the transformed functions between the receive and the run, outermost first."""
-        found: list[_Live] = []
-        findings: list[Finding] = []
-        inner: FrameType | None = None
-        while frame is not None and frame.f_code is not IN_CONTEXT:
-            code = frame.f_code
-            if ".a" in code.co_varnames:
-                live = self._live(frame, direct=bool(found) and found[-1].frame is inner)
-                if isinstance(live, Finding):
-                    findings.append(live)
-                else:
-                    found.append(live)
-            elif origin(code.co_filename) is not Origin.FRAMEWORK:
-                findings.append(
-                    Finding(
-                        code.co_filename,
-                        frame.f_lineno,
-                        f"{code.co_qualname} can't hibernate here: it was not transformed",
-                        "Await it directly from the route, or receive in the route itself",
-                    )
-                )
-            if found and found[-1].frame is inner:
-                found[-1].entered = ".a" not in code.co_varnames and code.co_name != "solve_dependencies"
-            inner, frame = frame, frame.f_back
-        if findings:
-            self._refuse(*findings)
-        return found[::-1]
-
-    def _live(self, frame: FrameType, *, direct: bool) -> _Live | Finding:
-        code, members = frame.f_code, frame.f_locals
-        activation: Activation = members[".a"]
-        unit = unit_of(code)
-        point = unit.points.get(members.get(".p", 0))
-        if point is None or not _is_at(frame, point):
-            return Finding(
-                code.co_filename,
-                frame.f_lineno,
-                f"{code.co_qualname} can't hibernate here: its source doesn't show that this waits for the client",
-                "Receive in a plain `await` in the body of the function",
-            )
-        return _Live(frame, unit, point, activation, direct, entered=False)
-
-    def _save(self, live: list[_Live]) -> Snapshot:
-        forced: set[tuple[int, str]] = set()
-        while True:
-            home = self._home(each.unit.key for each in live)
-            for number, each in enumerate(live):
-                for name, cell in each.activation.cells.items():
-                    if name in each.unit.code.co_cellvars:
-                        home.cells[id(cell)] = (number, name)
-            encoder = Encoder(home)
-            state, context = self._save_surroundings(encoder, live[-1])
-            frames = tuple(self._save_frame(encoder, number, each, forced) for number, each in enumerate(live))
-            if home.shared <= forced:
-                return Snapshot(frames, state, context)
-            # A function was saved that reads variables of these frames: they are live after all.
-            forced |= home.shared
-
-    def _save_frame(self, encoder: Encoder, number: int, live: _Live, forced: set[tuple[int, str]]) -> Frame:
-        unit, point = live.unit, live.point
-        names = point.live.after if live.direct else point.live.again
-        names = names | {name for frame, name in forced if frame == number}
-        members = live.frame.f_locals
-        encoder.home.imports = frozenset(unit.source.code.co_names)
-        cells = None
-        free = unit.code.co_freevars
-        if free and not live.entered:
-            closure = tuple(live.activation.cells[name] for name in free)
-            cells = named_function(encoder.home, unit.code, closure) or save_cells(free, closure, encoder)
-        saved = {}
-        for name in sorted(names):
-            if name in members and name not in free:
-                value = members[name]
-                if self._is_given(live, name, value):
-                    continue
-                mark = encoder.mark
-                try:
-                    saved[name] = encoder.encode(value)
-                except Unsaveable as error:
-                    encoder.forget(mark)
-                    if not self._comes_again(live, name, value):
-                        self._refuse(_finding(live, name, error))
-        return Frame(unit.key, point.number, live.direct, saved, cells)
-
-    def _is_given(self, live: _Live, name: str, value: object) -> bool:
-        """Whether *value* is the context manager of an open ``with``, which waking enters again."""
-        return any(
-            block.manager is value and block.value is value and live.unit.entered.get(block.number) == name
-            for block in live.activation.blocks
-        )
-
-    def _comes_again(self, live: _Live, name: str, value: object) -> bool:
-        """Whether waking makes the value of a local anew: an argument of a framework's, what a ``with`` gave."""
-        if live.entered and live.activation.arguments.get(name) is value:
-            return True
-        return any(
-            block.value is value and live.unit.entered.get(block.number) == name for block in live.activation.blocks
-        )
-
     def _home(self, keys: Iterable[str]) -> Home:
         modules = dict.fromkeys(key.partition(":")[0] for key in keys)
         members: dict[str, Mapping[str, Any]] = {"state": self.state}
@@ -348,30 +249,11 @@ class Run:
             members["app.state"] = vars(app.state)["_state"]
         return Home(self.scope, self.receive, self.send, self.state, Index(modules, members))
 
-    def _save_surroundings(self, encoder: Encoder, live: _Live) -> tuple[dict[str, Any], list[tuple[str, Any]]]:
-        """Save what the route has put into ``scope["state"]`` and into context variables."""
-        state: dict[str, Any] = {}
-        context: list[tuple[str, Any]] = []
-        for name, value in self.scope.get("state", {}).items():
-            if name not in self.state or self.state[name] is not value:
-                try:
-                    state[name] = encoder.encode(value)
-                except Unsaveable as error:
-                    self._refuse(_finding(live, f"websocket.state.{name}", error))
-        for variable, value in copy_context().items():
-            if variable is ACTIVE or (variable in self._outside and self._outside[variable] is value):
-                continue
-            place = encoder.home.name_of(variable) or name_of_variable(variable)
-            if place is not None:
-                try:
-                    context.append((place, encoder.encode(value)))
-                except Unsaveable as error:
-                    self._refuse(_finding(live, f"{variable.name} (a context variable)", error))
-        return state, context
-
     def _restore_surroundings(self, snapshot: Snapshot) -> None:
         """Put the state and the context variables back, before the app is called."""
-        with self._decoder.reading("its state"):
+        with self._decoder.reading("what it has kept"):
+            if snapshot.dependencies is not None:
+                self._answers = Answers.load(snapshot.dependencies, self._decoder)
             if snapshot.state:
                 state = self.scope.setdefault("state", {})
                 for name, data in snapshot.state.items():
@@ -380,7 +262,7 @@ class Run:
                 variable = self._decoder.home.named(place)
                 if not isinstance(variable, ContextVar):
                     raise SnapshotError(f"the snapshot is damaged: {place!r} is no context variable")
-                variable.set(self._decoder.decode(data))
+                self._decoder.home.tokens[variable] = variable.set(self._decoder.decode(data))
 
     # Tasks, and refusals.
 
@@ -395,7 +277,7 @@ class Run:
             await asyncio.wait(running, timeout=_GRACE)
         self._spawned = [spawned for spawned in self._spawned if not spawned.task.done()]
         if self._spawned:
-            self._refuse(
+            raise CannotHibernate(
                 *(
                     Finding(
                         spawned.file,
@@ -408,60 +290,15 @@ class Run:
                 )
             )
 
-    def _in_a_task(self) -> Finding:
+    def _check_task(self) -> None:
+        """Refuse a receive in a task that the route has spawned."""
         task = asyncio.current_task()
-        for spawned in self._spawned:
-            if spawned.task is task:
-                return Finding(
-                    spawned.file,
-                    spawned.line,
-                    f"the task {spawned.task.get_name()!r} waits for the client: only the route itself can hibernate",
-                    "Receive in the route, and hand what came to the task",
-                )
-        frame: FrameType | None = sys._getframe(2)  # noqa: SLF001
-        while frame is not None and origin(frame.f_code.co_filename) is not Origin.OWN:
+        if task is self._task:
+            return
+        frame: FrameType = sys._getframe(2)  # noqa: SLF001 - what has called receive
+        while frame.f_back is not None and origin(frame.f_code.co_filename) is not Origin.OWN:
             frame = frame.f_back
-        file, line = (frame.f_code.co_filename, frame.f_lineno) if frame else ("<unknown>", 0)
-        return Finding(
-            file,
-            line,
-            "a task waits for the client: only the route itself can hibernate",
-            "Receive in the route, and hand what came to the task",
-        )
-
-    def _refuse(self, *findings: Finding) -> NoReturn:
-        # Not an Exception inside of the route: its `except Exception` has nothing to say to it.
-        self._refusal = CannotHibernate(*sorted(findings, key=lambda finding: (finding.file, finding.line)))
-        raise Refused
-
-
-def _is_at(frame: FrameType, point: Point) -> bool:
-    """Whether *frame* is in the await of *point*, and not in another one that comes after it."""
-    positions = next(islice(frame.f_code.co_positions(), frame.f_lasti // 2, None))
-    if None in positions:  # Python was told not to keep them (-X no_debug_ranges)
-        return point.position[0] <= frame.f_lineno <= point.position[1]
-    return positions == point.position
-
-
-def _finding(live: _Live, name: str, error: Unsaveable) -> Finding:
-    """Say which local can't be saved, what it holds, and what to do."""
-    unit, point = live.unit, live.point
-    lines = unit.assigned.get(name, ())
-    line = max((line for line in lines if line < point.line), default=min(lines, default=0))
-    kind = type(error.value)
-    what = f"a {kind.__module__}.{kind.__qualname__}".replace("a builtins.", "a ")
-    place = f"{name}{error.path}" if error.path else name
-    return Finding(
-        unit.source.file,
-        point.line,
-        f"{unit.name} can't hibernate here: {place!r}"
-        + (f" (set at line {line})" if line else "")
-        + f" holds {what}, which can't be saved: {error.why}",
-        error.remedy or _ADVICE,
-    )
-
-
-_ADVICE = (
-    "Take it as a parameter (Depends), keep it at module level or on app.state, make it after the receive, or register "
-    "a saver for its class"
-)
+        places = [(spawned.file, spawned.line) for spawned in self._spawned if spawned.task is task]
+        file, line = (places or [(frame.f_code.co_filename, frame.f_lineno)])[0]
+        what = "a task that begins here waits for the client: only the route itself can hibernate"
+        raise CannotHibernate(Finding(file, line, what, "Receive in the route, and hand what came to the task"))

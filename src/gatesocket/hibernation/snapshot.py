@@ -9,8 +9,9 @@
     7       …      UTF-8 JSON
 
 The JSON is an object with ``py`` (the Python version whose syntax trees the digests are of), ``lib`` (Gatesocket's),
-``f`` (the frames, outermost first), and where there is something to say ``s`` (members of ``scope["state"]``) and ``c``
-(context variables). Readers ignore keys that they don't know, so that later releases can add some.
+``f`` (the frames, outermost first), and where there is something to say ``s`` (members of ``scope["state"]``), ``c``
+(context variables) and ``d`` (dependencies). Readers ignore keys that they don't know, so that later releases can add
+some.
 """
 
 import json
@@ -55,6 +56,8 @@ class Snapshot:
     frames: tuple[Frame, ...]
     state: dict[str, Any] = field(default_factory=dict)
     context: list[tuple[str, Any]] = field(default_factory=list)
+    dependencies: Any = None
+    """What `dependencies.Solved` wrote; None if FastAPI has resolved none."""
 
     def dump(self) -> bytes:
         """Write the snapshot."""
@@ -70,6 +73,8 @@ class Snapshot:
             content["s"] = self.state
         if self.context:
             content["c"] = self.context
+        if self.dependencies is not None:
+            content["d"] = self.dependencies
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         body = text.encode("utf-8", "surrogatepass")
         small = zlib.compress(body)
@@ -102,7 +107,7 @@ class Snapshot:
             state = content.get("s", {})
             if not frames or not isinstance(state, dict):
                 raise SnapshotError("the snapshot is damaged: nothing is in it")
-            return cls(frames, state, context)
+            return cls(frames, state, context, content.get("d"))
         except (LookupError, RecursionError, TypeError, ValueError, zlib.error) as error:
             raise SnapshotError(f"the snapshot is damaged: {error}") from error
 

@@ -23,7 +23,7 @@ from gatesocket.hibernation.points import unwrap
 from gatesocket.hibernation.source import NoSource
 from gatesocket.hibernation.transform import Unit, transform
 
-__all__ = ["adopt", "adopt_called", "unit_named", "unit_of"]
+__all__ = ["adopt", "adopt_called", "is_transformed", "unit_named", "unit_of"]
 
 _by_code: dict[tuple[str, str, CodeType], Unit] = {}
 """By module, file and code, before and after: codes of different files are equal if they read the same."""
@@ -47,8 +47,9 @@ def adopt(function: FunctionType) -> Unit:
         unit = transform(function)
         _by_code[known] = _by_code[function.__module__, code.co_filename, unit.code] = unit
         _by_key.setdefault(unit.key, unit)
-        originals[unit.code] = code
-        _running[id(unit.code)] = unit
+        if unit.points:
+            originals[unit.code] = code
+            _running[id(unit.code)] = unit
     if unit.points:
         function.__globals__[RUNTIME] = entry
         function.__code__ = unit.code
@@ -71,6 +72,11 @@ def adopt_called(called: Any, arguments: tuple[Any, ...]) -> None:
         except NoSource:
             # It is refused if it turns out to lead to a receive, which most don't.
             _seen[id(function.__code__)] = function.__code__
+
+
+def is_transformed(code: CodeType) -> bool:
+    """Whether *code* is a transformed function's."""
+    return id(code) in _running
 
 
 def unit_of(code: CodeType) -> Unit:

@@ -1,0 +1,175 @@
+"""What is saved of the waiting functions, and how it is said that something can't be."""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import Context, ContextVar, copy_context
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gatesocket.exceptions import CannotHibernate, Finding
+from gatesocket.hibernation.bound import Home, named_function, save_cells
+from gatesocket.hibernation.codec import Encoder, Unsaveable
+from gatesocket.hibernation.entry import ACTIVE
+from gatesocket.hibernation.names import name_of_variable
+from gatesocket.hibernation.snapshot import Frame, Snapshot
+
+if TYPE_CHECKING:
+    from gatesocket.hibernation.stack import Live
+
+__all__ = ["save"]
+
+_ADVICE = (
+    "Take it as a parameter (Depends), keep it at module level or on app.state, make it after the receive, or register "
+    "a saver for its class"
+)
+
+
+def save(live: list["Live"], new_home: Callable[[], Home], outside: Context) -> Snapshot:
+    """Write down where the functions *live* wait, outermost first.
+
+    Args:
+        live: the transformed functions on the stack.
+        new_home: makes what the values refer to but don't contain.
+        outside: the context variables before the app was called.
+
+    Raises:
+        CannotHibernate: something that is still needed can't be saved.
+    """
+    plan = _Plan()
+    while True:
+        attempt = _Attempt(live, new_home(), outside, plan)
+        snapshot = attempt.snapshot()
+        found = plan.with_(attempt)
+        if found == plan:
+            return snapshot
+        plan = found
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What only comes out while the values are written, and has to be known before."""
+
+    needed: frozenset[tuple[int, str]] = frozenset()
+    """Variables that a function which is kept reads: they are live after all. By the number of the frame."""
+    resolved: frozenset[str] = frozenset()
+    """The endpoint's arguments that can't be saved: their dependencies are resolved again."""
+    called: frozenset[int] = frozenset()
+    """Frames whose arguments can't be saved: they are called again by the frame before them."""
+
+    def with_(self, attempt: "_Attempt") -> "_Plan":
+        return _Plan(self.needed | attempt.home.shared, self.resolved | attempt.resolved, self.called | attempt.called)
+
+
+class _Attempt:
+    def __init__(self, live: list["Live"], home: Home, outside: Context, plan: _Plan) -> None:
+        self.live = live
+        self.home = home
+        self.outside = outside
+        self.plan = plan
+        self.resolved: set[str] = set()
+        self.called: set[int] = set()
+        self.encoder = Encoder(home)
+        for number, each in enumerate(live):
+            own = each.unit.code.co_cellvars
+            home.cells |= {id(cell): (number, name) for name, cell in each.activation.cells.items() if name in own}
+            if each.solved is not None:
+                home.resources |= each.solved.resources()
+
+    def snapshot(self) -> Snapshot:
+        dependencies = None
+        for each in self.live:
+            if each.solved is not None:
+                dependencies = each.solved.save(self.encoder, self.plan.resolved)
+        state = self.state()
+        context = self.context()
+        frames = tuple(self.frame(number, each) for number, each in enumerate(self.live))
+        return Snapshot(frames, state, context, dependencies)
+
+    def frame(self, number: int, live: "Live") -> Frame:
+        unit, point = live.unit, live.point
+        self.home.imports = frozenset(unit.source.code.co_names)
+        cells = None
+        free = unit.code.co_freevars
+        entered = live.entered or number in self.plan.called
+        direct = live.direct and number + 1 not in self.plan.called
+        if free and not entered:
+            closure = tuple(live.activation.cells[name] for name in free)
+            cells = named_function(self.home, unit.code, closure) or save_cells(free, closure, self.encoder)
+        names = point.live.after if direct else point.live.again
+        names |= {name for frame, name in self.plan.needed if frame == number}
+        members = live.frame.f_locals
+        saved = {}
+        for name in sorted(names.intersection(members).difference(free)):
+            value = members[name]
+            if _is_own_manager(live, name, value):
+                continue
+            mark = self.encoder.mark
+            try:
+                saved[name] = self.encoder.encode(value)
+            except Unsaveable as error:
+                self.encoder.forget(mark)
+                if live.activation.arguments.get(name, live) is value and (entered or number):
+                    (self.resolved.add(name) if entered else self.called.add(number))
+                elif not _is_given(live, name, value):
+                    raise CannotHibernate(_finding(live, name, error)) from error
+        return Frame(unit.key, point.number, direct, saved, cells)
+
+    def state(self) -> dict[str, Any]:
+        """What the app has put into ``scope["state"]``."""
+        before: Mapping[str, Any] = self.home.state
+        members = self.home.scope.get("state", {}).items()
+        new = {name: value for name, value in members if name not in before or before[name] is not value}
+        return {name: self.surrounding(f"websocket.state.{name}", value) for name, value in new.items()}
+
+    def context(self) -> list[tuple[str, Any]]:
+        """What the app has put into context variables of its own."""
+        saved = []
+        for variable, value in copy_context().items():
+            if variable is ACTIVE or (variable in self.outside and self.outside[variable] is value):
+                continue
+            place = self.home.index.get(variable) or name_of_variable(variable)
+            if place is not None:  # else it is a library's, which sets it again
+                saved.append((place, self.surrounding(_title(variable), value)))
+        return saved
+
+    def surrounding(self, name: str, value: Any) -> Any:
+        try:
+            return self.encoder.encode(value)
+        except Unsaveable as error:
+            raise CannotHibernate(_finding(self.live[-1], name, error)) from error
+
+
+def _title(variable: ContextVar[Any]) -> str:
+    return f"{variable.name} (a context variable)"
+
+
+def _is_own_manager(live: "Live", name: str, value: object) -> bool:
+    """Whether *value* is the context manager of an open ``with`` itself, as of most resources: it is entered again."""
+    return any(block.manager is value for block in _blocks_giving(live, name, value))
+
+
+def _is_given(live: "Live", name: str, value: object) -> bool:
+    """Whether *value* came of entering a ``with``, which is entered again."""
+    return any(True for _ in _blocks_giving(live, name, value))
+
+
+def _blocks_giving(live: "Live", name: str, value: object) -> Iterable[Any]:
+    given = live.unit.entered
+    return (block for block in live.activation.blocks if block.value is value and given.get(block.number) == name)
+
+
+def _finding(live: "Live", name: str, error: Unsaveable) -> Finding:
+    """Say which local can't be saved, what it holds, where it was set, and what to do."""
+    unit, point = live.unit, live.point
+    lines = unit.assigned.get(name, ())
+    line = max((line for line in lines if line <= point.line), default=min(lines, default=0))
+    kind = type(error.value)
+    module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    article = "an" if (module or kind.__qualname__)[0].lower() in "aeiou" else "a"
+    return Finding(
+        unit.source.file,
+        point.line,
+        f"{unit.name} can't hibernate here: {name + error.path!r}"
+        + (f" (set at line {line})" if line else "")
+        + f" holds {article} {module}{kind.__qualname__}, which can't be saved: {error.why}",
+        error.remedy or _ADVICE,
+    )

@@ -1,0 +1,88 @@
+"""From the receive up to the run: which functions of the route's are waiting."""
+
+from dataclasses import dataclass
+from itertools import islice
+from types import FrameType
+from typing import Any
+
+from gatesocket.exceptions import CannotHibernate, Finding
+from gatesocket.hibernation.dependencies import Solved, solved_in
+from gatesocket.hibernation.entry import Activation
+from gatesocket.hibernation.origin import Origin, origin
+from gatesocket.hibernation.tasks import IN_CONTEXT
+from gatesocket.hibernation.transform import Point, Unit
+from gatesocket.hibernation.units import is_transformed, unit_of
+
+__all__ = ["Live", "walk"]
+
+
+@dataclass(slots=True)
+class Live:
+    """A transformed function on the stack."""
+
+    frame: FrameType
+    unit: Unit
+    point: Point
+    activation: Activation
+    direct: bool
+    """Whether it awaits the next transformed function itself, without a framework in between."""
+    entered: bool = False
+    """Whether a framework has called it, which calls it again on waking."""
+    ends: bool = False
+    """Whether the framework that has called it expects nothing of it, so that it can be left as if it had returned."""
+    solved: Solved | None = None
+    """The dependencies that FastAPI has resolved for it."""
+
+
+def walk(frame: FrameType | None) -> list[Live]:
+    """Find the transformed functions between *frame* and the run, outermost first.
+
+    Raises:
+        CannotHibernate: a function of the app's is on the way that can't be left where it is.
+    """
+    found: list[Live] = []
+    findings: list[Finding] = []
+    inner: FrameType | None = None
+    last: Live | None = None
+    while frame is not None and frame.f_code is not IN_CONTEXT:
+        code = frame.f_code
+        called = last is not None and last.frame is inner
+        if is_transformed(code):
+            live = _live(frame, direct=called)
+            if isinstance(live, Finding):
+                findings.append(live)
+            else:
+                found.append(live)
+                last = live
+        elif origin(code.co_filename) is not Origin.FRAMEWORK:
+            what = f"{code.co_qualname} can't hibernate here: it was not transformed"
+            remedy = "Await it directly from the route, or receive in the route itself"
+            findings.append(Finding(code.co_filename, frame.f_lineno, what, remedy))
+        elif last is not None:
+            last.solved = solved_in(frame) or last.solved
+            if called:
+                last.entered = True
+                last.ends = last.solved is None or last.solved.complete
+        inner, frame = frame, frame.f_back
+    if findings:
+        raise CannotHibernate(*findings)
+    return found[::-1]
+
+
+def _live(frame: FrameType, *, direct: bool) -> Live | Finding:
+    members: Any = frame.f_locals
+    unit = unit_of(frame.f_code)
+    point = unit.points.get(members.get(".p", 0))
+    if point is None or not _is_at(frame, point):
+        what = f"{unit.name} can't hibernate here: its source doesn't show that this waits for the client"
+        remedy = "Receive in a plain `await` in the body of the function"
+        return Finding(frame.f_code.co_filename, frame.f_lineno, what, remedy)
+    return Live(frame, unit, point, members[".a"], direct)
+
+
+def _is_at(frame: FrameType, point: Point) -> bool:
+    """Whether *frame* is in the await of *point*, and not in another one that comes after it."""
+    position = next(islice(frame.f_code.co_positions(), frame.f_lasti // 2, None))
+    if None in position:  # Python was told not to keep them (-X no_debug_ranges)
+        return point.position[0] <= frame.f_lineno <= point.position[1]
+    return position == point.position
