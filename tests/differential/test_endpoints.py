@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from support.lives import hibernating, load, long_lived
 
 from gatesocket.hibernation import prepare
+from support.lives import hibernating, load, long_lived
 
 MODULES = sorted((Path(__file__).parent / "endpoints").glob("*.py"))
 CASES = [pytest.param(path, name, id=f"{path.stem}-{name}") for path in MODULES for name in load(path).endpoint.frames]

@@ -76,7 +76,7 @@ async def parameters(websocket: WebSocket, room: str, number: int, limit: int = 
         limit += 1
 
 
-@endpoint("a", 'x')
+@endpoint("a", "x")
 async def refused_parameters(websocket: WebSocket, needed: int):
     await websocket.accept()
 
@@ -122,7 +122,12 @@ async def starlette_route(websocket):
 
 inner.mount(
     "/starlette",
-    Starlette(routes=[WebSocketRoute("/{n:int}", starlette_route), Mount("/deep", Router([WebSocketRoute("/{n}", starlette_route)]))]),
+    Starlette(
+        routes=[
+            WebSocketRoute("/{n:int}", starlette_route),
+            Mount("/deep", Router([WebSocketRoute("/{n}", starlette_route)])),
+        ]
+    ),
 )
 endpoint.client("starlette_route", "a", "b", path="/starlette/5")
 endpoint.client("starlette_deep_route", "a", "b", path="/starlette/deep/x")

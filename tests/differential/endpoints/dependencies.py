@@ -36,7 +36,9 @@ async def saved(websocket: WebSocket, user: User = Depends(ticket), data: dict =
 
 
 @endpoint("a", "b", path="|?name=bob")
-async def annotated(websocket: WebSocket, user: Annotated[User, Depends(ticket)], q: Annotated[str | None, Query()] = None):
+async def annotated(
+    websocket: WebSocket, user: Annotated[User, Depends(ticket)], q: Annotated[str | None, Query()] = None
+):
     await websocket.accept()
     while True:
         fx(user, q, await websocket.receive_text())
@@ -145,7 +147,9 @@ async def first_message(websocket: WebSocket, user: User = Depends(ticket)):
 
 
 @endpoint("secret", "a", "b")
-async def receives_itself(websocket: WebSocket, known: str = Depends(first_message), data: dict = Depends(sync_dependency)):
+async def receives_itself(
+    websocket: WebSocket, known: str = Depends(first_message), data: dict = Depends(sync_dependency)
+):
     while True:
         fx(known, data, await websocket.receive_text())
 

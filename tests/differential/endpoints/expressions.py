@@ -47,7 +47,7 @@ async def keywords(ws: WebSocket):
 async def arithmetic(ws: WebSocket):
     await ws.accept()
     fx(noted(10) + int(await ws.receive_text()) * noted(3))
-    fx(-int(await ws.receive_text()) ** noted(2))
+    fx(-(int(await ws.receive_text()) ** noted(2)))
     fx((noted(7) // int(await ws.receive_text())) % noted(2))
     fx(LEVEL + int(await ws.receive_text()))
 
@@ -210,4 +210,4 @@ async def annotated(ws: WebSocket):
 
 @endpoint("a", "b")
 async def several_on_one_line(ws: WebSocket):
-    await ws.accept(); fx(await ws.receive_text()); fx(await ws.receive_text())  # noqa: E702
+    await ws.accept(); fx(await ws.receive_text()); fx(await ws.receive_text())  # fmt: skip

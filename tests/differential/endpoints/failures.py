@@ -55,7 +55,7 @@ async def bare_except(websocket: WebSocket):
     try:
         while True:
             fx(await websocket.receive_text())
-    except:  # noqa: E722
+    except:
         fx("bare")
 
 
@@ -157,7 +157,7 @@ async def own_error_in_a_handler(websocket: WebSocket):
         fx(await websocket.receive_text())
         fx(error.code, error.reason, error.args)
     try:
-        error  # noqa: B018
+        error
     except NameError:
         fx("error is gone", await websocket.receive_text())
 

@@ -194,7 +194,7 @@ async def nested_function_that_is_kept(ws: WebSocket):
     log = []
     prefix = "> "
 
-    def note(text, times=[0]):  # noqa: B006
+    def note(text, times=[0]):
         times[0] += 1
         log.append(f"{prefix}{text}{times[0]}")
 
@@ -235,7 +235,7 @@ async def recursive_nested_function(ws: WebSocket):
 async def lambdas_that_are_kept(ws: WebSocket):
     await ws.accept()
     factor = 2
-    scale = lambda text: text * factor  # noqa: E731
+    scale = lambda text: text * factor
     fx(scale(await ws.receive_text()))
     factor = 3
     fx(scale(await ws.receive_text()))
