@@ -1,4 +1,6 @@
+import asyncio
 import base64
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -157,6 +159,17 @@ def test_a_failure_is_a_500() -> None:
     assert response(Failed("ValueError", "boom")).body == b'{"message": "Internal Server Error"}'
 
 
+@pytest.fixture
+def event_loop_of_this_thread() -> Iterator[None]:
+    """Give Mangum the loop that it asks for, and close it."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()
+
+
+@pytest.mark.usefixtures("event_loop_of_this_thread")
 def test_mangum_serves_the_event() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         body = (await receive())["body"]
