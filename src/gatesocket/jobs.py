@@ -192,6 +192,8 @@ class JobsHandler:
         import chat.app  # whatever defines jobs
         jobs = JobsHandler()
 
+    An app's lifespan doesn't run in that function: what a job needs, it makes itself, or its module does.
+
     The jobs of a batch run one after the other. Those that failed are reported, so that SQS delivers them again and in
     the end hands them to the dead-letter queue; the event source needs ``ReportBatchItemFailures`` for that. With a
     batch size of 1 each job has the function's whole time limit.

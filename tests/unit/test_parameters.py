@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field, JsonValue, SecretStr
+from pydantic import BaseModel, Field, JsonValue, SecretStr, computed_field
 
 from gatesocket.exceptions import ConfigurationError, InvalidArguments
 from gatesocket.parameters import Parameters
@@ -148,6 +148,21 @@ def test_a_models_own_defaults_travel() -> None:
     shape = Shape(colour=Colour.RED)
 
     assert travel(function, shape) == shape
+
+
+def test_what_a_model_computes_is_computed_again() -> None:
+    """It is no input, so that sending it would be refused on the other side."""
+
+    class Square(BaseModel, extra="forbid"):
+        side: int
+
+        @computed_field
+        def area(self) -> int:
+            return self.side**2
+
+    arrived = travel(taking(Square), Square(side=3))
+
+    assert (arrived.side, arrived.area) == (3, 9)
 
 
 @pytest.mark.parametrize("name", ["json", "schema", "copy", "model_config", "_private", "p0", "self"])
