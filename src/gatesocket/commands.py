@@ -174,7 +174,7 @@ def _run_app(options: "Options", app: str | None, app_dir: Path | None, host: st
             f"{options.template} doesn't say which app to run: add Metadata: Gatesocket: App: module:app, or give --app"
         )
     load_app(app, app_dir)
-    config = uvicorn.Config(app, ws="websockets-sansio", reload=reload, reload_dirs=[str(app_dir)])
+    config = uvicorn.Config(app, ws="websockets-sansio", reload=reload, reload_dirs=[str(app_dir)] if reload else None)
     with bind(host, port) as listening:
         typer.echo(f"\n  {app} runs under uvicorn at http://{host}:{listening.getsockname()[1]}/. Ctrl+C ends it.\n")
         server = uvicorn.Server(config)
