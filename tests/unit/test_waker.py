@@ -40,7 +40,9 @@ async def test_a_queue_waker_puts_a_wake_on_the_queue(aws: None) -> None:
     sqs = boto3.client("sqs")
     url = sqs.create_queue(QueueName="wake")["QueueUrl"]
 
-    await QueueWaker(url).wake("TXzPWdnOjoECGjA=")
+    waker = QueueWaker(url)
+    await waker.wake("TXzPWdnOjoECGjA=")
+    await waker.aclose()
 
     [message] = sqs.receive_message(QueueUrl=url)["Messages"]
     assert json.loads(message["Body"]) == {"connection_id": "TXzPWdnOjoECGjA="}
@@ -80,3 +82,4 @@ async def test_a_queue_that_is_not_there_is_an_error_that_names_the_connection(a
 
     with pytest.raises(RegistryError, match="the wake of connection 'c' was not taken by SQS"):
         await waker.wake("c")
+    await waker.aclose()
