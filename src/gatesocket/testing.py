@@ -310,7 +310,7 @@ def _handshake(scope: Scope, path_parameter: str) -> Handshake:
 
 
 def _denial(refusal: Refuse, said: tuple[int, str] | None) -> WebSocketDenialResponse:
-    # Its base is the Response of whichever httpx there is.
+    # Its base is the Response of whichever httpx Starlette has found.
     response: Any = WebSocketDenialResponse
     denial: WebSocketDenialResponse = response(status_code=refusal.status, content=refusal.body.encode())
     # Without a close of the app, what a browser reports of a handshake that failed.

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 from websockets.asyncio.client import ClientConnection, connect
 
 from gatesocket.emulator.dev import bind
@@ -66,7 +66,7 @@ async def chat(address: str, stack: Stack) -> None:
                 await say(ann, text)
                 for client in (ann, bob):
                     assert await hear(client, "said") == {"name": "ann", "text": text, "number": number}
-            async with httpx.AsyncClient(timeout=PATIENCE) as http:
+            async with httpx2.AsyncClient(timeout=PATIENCE) as http:
                 assert (await http.get(f"http://{address}/connections")).json() == {"connections": 2}
                 await http.post(f"http://{address}/announce", json={"text": "closing time"})
             for client in (ann, bob):

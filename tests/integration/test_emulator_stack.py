@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import boto3
-import httpx
+import httpx2
 import pytest
 from botocore.exceptions import ClientError
 from websockets.asyncio.client import connect
@@ -117,7 +117,7 @@ async def test_a_message_goes_through_table_queue_and_management_api(tmp_path: P
     async with (
         running(tmp_path, template=TEMPLATE, handler=HANDLER, runtimes=runtimes) as (_, address),
         connect(f"ws://{address}/prod") as client,
-        httpx.AsyncClient() as http,
+        httpx2.AsyncClient() as http,
     ):
         await client.send("hello")
         assert await asyncio.wait_for(client.recv(), 20) == "HELLO"
@@ -179,7 +179,7 @@ async def test_each_invocation_is_one_line_of_the_log(tmp_path: Path, caplog: py
     async with running(tmp_path, template=TEMPLATE, handler=failing) as (running_stack, address):
         async with connect(f"ws://{address}/prod"):
             (connection_id,) = running_stack.connections._outboxes
-        async with httpx.AsyncClient() as http:
+        async with httpx2.AsyncClient() as http:
             await http.get(f"http://{address}/pages/one")
     lines = [line.split("  ") for line in caplog.messages if "  " in line]
     assert [line[:2] + line[3:] for line in lines if line[1] != f"{connection_id} $disconnect"] == [

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import boto3
-import httpx
+import httpx2
 from anyio.from_thread import start_blocking_portal
 from starlette.types import ASGIApp
 
@@ -83,9 +83,9 @@ class HandlerStack:
     async def request(self, request: HttpRequest, path: str) -> HttpResponse:
         """Serve an HTTP request as another function of the same app would."""
         url = f"http://{self.api.domain_name}{request.raw_path}?{request.query}"
-        transport = httpx.ASGITransport(app=self._app)
+        transport = httpx2.ASGITransport(app=self._app)
         with use(self._backend):
-            async with httpx.AsyncClient(transport=transport) as client:
+            async with httpx2.AsyncClient(transport=transport) as client:
                 response = await client.request(
                     request.method, url, headers=list(request.headers), content=request.body
                 )

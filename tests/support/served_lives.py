@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import httpx
+import httpx2
 import uvicorn
 from starlette.testclient import WebSocketDenialResponse
 from starlette.types import ASGIApp
@@ -70,7 +70,7 @@ class Client(Protocol):
         """Open a connection; raise `Refused` if it isn't let in."""
         ...
 
-    def request(self, method: str, url: str, *, json: Any = None) -> httpx.Response: ...
+    def request(self, method: str, url: str, *, json: Any = None) -> httpx2.Response: ...
 
 
 class Life(Protocol):
@@ -140,8 +140,8 @@ class RealClient:
         with connection:
             yield RealSocket(connection)
 
-    def request(self, method: str, url: str, *, json: Any = None) -> httpx.Response:
-        with httpx.Client(base_url=f"http://{self._address}", trust_env=False, timeout=PATIENCE) as client:
+    def request(self, method: str, url: str, *, json: Any = None) -> httpx2.Response:
+        with httpx2.Client(base_url=f"http://{self._address}", trust_env=False, timeout=PATIENCE) as client:
             return client.request(method, url, json=json)
 
 
@@ -199,8 +199,8 @@ class TestClientClient:
                 raise Refused(refusal.status_code, refusal.text) from refusal
             yield TestClientSocket(session)
 
-    def request(self, method: str, url: str, *, json: Any = None) -> httpx.Response:
-        response: httpx.Response = self._client.request(method, url, json=json)
+    def request(self, method: str, url: str, *, json: Any = None) -> httpx2.Response:
+        response: httpx2.Response = self._client.request(method, url, json=json)
         return response
 
 

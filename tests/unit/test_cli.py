@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import uvicorn
 
@@ -179,7 +179,7 @@ def serve_once(monkeypatch: pytest.MonkeyPatch, answers: list[str]) -> None:
         port = sockets[0].getsockname()[1]
 
         def ask() -> None:
-            answers.append(httpx.get(f"http://127.0.0.1:{port}/", timeout=30).text)
+            answers.append(httpx2.get(f"http://127.0.0.1:{port}/", timeout=30).text)
             self.should_exit = True
 
         client = threading.Thread(target=ask)

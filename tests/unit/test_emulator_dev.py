@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import uvicorn
 
@@ -68,7 +68,7 @@ def end_after_a_request(listening: socket.socket, answers: list[str]) -> threadi
     address = f"[{host}]" if ":" in host else host
 
     def ask() -> None:
-        answers.append(httpx.get(f"http://{address}:{port}/", timeout=30).text)
+        answers.append(httpx2.get(f"http://{address}:{port}/", timeout=30).text)
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=ask)

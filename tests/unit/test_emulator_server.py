@@ -5,7 +5,7 @@ import signal
 from typing import Any
 from urllib.parse import quote
 
-import httpx
+import httpx2
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -153,7 +153,7 @@ async def test_a_close_frame_is_told_with_its_code_and_reason(frame: Frame, code
 
 async def test_the_management_api_posts_tells_and_closes() -> None:
     stack = LittleStack(accept)
-    async with serving(stack) as address, connect(f"ws://{address}/prod") as client, httpx.AsyncClient() as http:
+    async with serving(stack) as address, connect(f"ws://{address}/prod") as client, httpx2.AsyncClient() as http:
         url = f"http://{address}/prod/@connections/{quote(await connection_id(stack), safe='')}"
         assert (await http.post(url, content=b"hi")).status_code == 200
         assert await client.recv() == "hi"
@@ -165,7 +165,7 @@ async def test_the_management_api_posts_tells_and_closes() -> None:
 
 
 async def test_a_plain_request_to_the_stage_is_told_to_upgrade() -> None:
-    async with serving(LittleStack(accept)) as address, httpx.AsyncClient() as http:
+    async with serving(LittleStack(accept)) as address, httpx2.AsyncClient() as http:
         for path in ("/prod", "/prod/"):
             response = await http.get(f"http://{address}{path}")
             assert (response.status_code, response.json()) == (426, {"message": "Upgrade Required"})
@@ -173,7 +173,7 @@ async def test_a_plain_request_to_the_stage_is_told_to_upgrade() -> None:
 
 async def test_every_other_request_is_the_http_apis() -> None:
     stack = LittleStack(accept)
-    async with serving(stack) as address, httpx.AsyncClient() as http:
+    async with serving(stack) as address, httpx2.AsyncClient() as http:
         response = await http.post(f"http://{address}/a%20b?x=1", content=iter_of(b"some", b"body"))
     assert response.text == "from the function"
     ((request, path),) = stack.requests
