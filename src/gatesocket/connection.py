@@ -16,30 +16,16 @@ from gatesocket.gateway.sockets import SocketGateway
 from gatesocket.registry.base import EVERYONE, Record
 from gatesocket.registry.memory import MemoryRegistry
 
-__all__ = ["SCOPE_KEY", "Connection", "LocalConnection", "current_connection"]
+__all__ = ["SCOPE_KEY", "Connection", "LocalConnection", "RunningConnection", "current_connection"]
 
 SCOPE_KEY: Final = "gatesocket.connection"
 """Where a scope holds its `Connection`."""
 
 
 class Connection(Protocol):
-    """A connection whose route is running here and now."""
+    """A connection whose route has its socket in this process, in either life."""
 
     connection_id: str
-
-    @property
-    def groups(self) -> frozenset[str]:
-        """The groups that it is in, as its own route sees it."""
-        ...
-
-    @property
-    def user(self) -> str | None:
-        """The person behind it; None for nobody."""
-        ...
-
-    def unwritten(self, group: str) -> int:
-        """By how much the registry's count of *group* is wrong until this route hibernates: 1, 0 or -1."""
-        ...
 
     async def enter(self, groups: Iterable[str], user: str | None) -> None:
         """Register the connection with the group of everyone, with *groups*, and with a person."""
@@ -57,6 +43,24 @@ class Connection(Protocol):
         """Leave every group, without awaiting."""
         ...
 
+
+class RunningConnection(Connection, Protocol):
+    """A connection of the cloud life while its route runs: it knows more than the registry does."""
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """The groups that it is in, as its own route sees it."""
+        ...
+
+    @property
+    def user(self) -> str | None:
+        """The person behind it; None for nobody."""
+        ...
+
+    def unwritten(self, group: str) -> int:
+        """By how much the registry's count of *group* is wrong until this route hibernates: 1, 0 or -1."""
+        ...
+
     async def post(self, text: str) -> None:
         """Send to the client, in order with what the route sends.
 
@@ -66,7 +70,7 @@ class Connection(Protocol):
         ...
 
 
-current_connection: ContextVar[Connection | None] = ContextVar("gatesocket.connection", default=None)
+current_connection: ContextVar[RunningConnection | None] = ContextVar("gatesocket.connection", default=None)
 """The connection whose route runs in this context; None outside of a route of the cloud life."""
 
 NEVER: Final = 1 << 53
@@ -79,41 +83,29 @@ class LocalConnection:
     def __init__(self, websocket: WebSocket, registry: MemoryRegistry, gateway: SocketGateway) -> None:
         # Of the same shape as API Gateway's own (facts sheet, section 1).
         self.connection_id = urlsafe_b64encode(secrets.token_bytes(11)).decode("ascii")
-        self.groups: frozenset[str] = frozenset()
-        self.user: str | None = None
+        self._user: str | None = None
         self._websocket = websocket
         self._registry = registry
         self._gateway = gateway
 
-    def unwritten(self, group: str) -> int:
-        """Return 0: everything is written at once."""
-        return 0
-
     async def enter(self, groups: Iterable[str], user: str | None) -> None:
         """Register the connection; see `Connection.enter`."""
-        self.groups = frozenset({EVERYONE, *groups})
-        self.user = user
+        self._user = user
+        everything = frozenset({EVERYONE, *groups})
         await self._registry.create(
-            Record(self.connection_id, b"", milliseconds(), NEVER, live=True, groups=self.groups, user=user)
+            Record(self.connection_id, b"", milliseconds(), NEVER, live=True, groups=everything, user=user)
         )
         self._gateway.attach(self.connection_id, self._websocket)
 
     async def join(self, group: str) -> None:
         """Join a group."""
-        await self._registry.join(self.connection_id, group, user=self.user, expires_at=NEVER)
-        self.groups = self.groups | {group}
+        await self._registry.join(self.connection_id, group, user=self._user, expires_at=NEVER)
 
     async def leave(self, group: str) -> None:
         """Leave a group."""
         await self._registry.leave(self.connection_id, group)
-        self.groups = self.groups - {group}
 
     def forget(self) -> None:
         """Leave every group, and be reachable no longer."""
         self._gateway.detach(self.connection_id)
         self._registry.forget(self.connection_id)
-        self.groups = frozenset()
-
-    async def post(self, text: str) -> None:
-        """Send to the client."""
-        await self._gateway.post(self.connection_id, text)

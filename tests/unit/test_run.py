@@ -270,7 +270,7 @@ async def test_what_is_joined_later_is_written_at_once() -> None:
     assert (hold.run.unwritten("cellar"), hold.run.unwritten("lobby")) == (0, 0)
     assert (await hold.registry.count("cellar", now=0), await hold.registry.count("lobby", now=0)) == (1, 0)
     changes = hold.run.changes(b"s")
-    assert (changes.joined, changes.left, changes.user) == ({"cellar"}, {"lobby"}, "ann")
+    assert (changes.joined, changes.left, changes.user) == (frozenset({"cellar"}), frozenset({"lobby"}), "ann")
 
 
 async def test_forgetting_needs_no_await_and_is_written_when_the_route_hibernates() -> None:
@@ -280,4 +280,4 @@ async def test_forgetting_needs_no_await_and_is_written_when_the_route_hibernate
 
     assert (hold.run.groups, hold.run.user, hold.run.unwritten("lobby")) == (frozenset(), None, -1)
     changes = hold.run.changes(b"s")
-    assert (changes.left, changes.user) == ({EVERYONE, "lobby"}, None)
+    assert (changes.left, changes.user) == (frozenset({EVERYONE, "lobby"}), None)
