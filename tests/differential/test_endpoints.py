@@ -1,5 +1,6 @@
 """Every endpoint of ``endpoints/`` does the same hibernating as it does as one long-lived coroutine."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ CASES = [pytest.param(path, name, id=f"{path.stem}-{name}") for path in MODULES 
 
 @pytest.mark.parametrize(("path", "name"), CASES)
 async def test_both_lives_are_the_same(path: Path, name: str) -> None:
-    module = load(path, only=name)
+    image = partial(load, path, only=name)
+    module = image()
     frames, url = module.endpoint.frames[name], module.endpoint.paths[name]
     expected = await long_lived(module, url, frames)
     assert expected, "nothing happened that could differ"
@@ -21,7 +23,7 @@ async def test_both_lives_are_the_same(path: Path, name: str) -> None:
     prepare(module.app)
     assert await long_lived(module, url, frames) == expected, "transformed, but not hibernating"
 
-    assert await hibernating(path, url, frames, only=name) == expected
+    assert await hibernating(image, url, frames) == expected
 
 
 def test_there_are_enough_endpoints() -> None:

@@ -4,11 +4,13 @@ What happens is written into a transcript, and the transcripts of both lives hav
 """
 
 import asyncio
+import linecache
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Iterable
+from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from fastapi import FastAPI
@@ -68,11 +70,28 @@ def load(path: Path, only: str | None = None) -> ModuleType:
     """
     global _wanted  # noqa: PLW0603 - the module asks when it is executed
     _wanted = only
-    module = ModuleType(path.stem)
-    module.__file__ = str(path)
-    sys.modules[path.stem] = module
-    exec(compile(path.read_text("utf-8"), path, "exec"), vars(module))
+    return execute(_compiled(path), path.stem, str(path))
+
+
+def load_source(source: str) -> ModuleType:
+    """Make a new image of the module that *source* is, which lies in no file."""
+    file = f"<generated {hash(source):x}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    return execute(compile(source, file, "exec"), "generated", file)
+
+
+def execute(code: CodeType, name: str, file: str) -> ModuleType:
+    """Execute *code* as the module *name*, in the place of an earlier one of that name."""
+    module = ModuleType(name)
+    module.__file__ = file
+    sys.modules[name] = module
+    exec(code, vars(module))
     return module
+
+
+@lru_cache
+def _compiled(path: Path) -> CodeType:
+    return compile(path.read_text("utf-8"), path, "exec")
 
 
 def messages(frames: Iterable[Frame]) -> list[dict[str, Any]]:
@@ -122,7 +141,9 @@ async def ending(life: Awaitable[Any], file: str) -> Any:
         return await life
     except Exception as error:
         lines = [
-            (frame.name, frame.lineno) for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file
+            (frame.name, frame.lineno)
+            for frame in traceback.extract_tb(error.__traceback__)
+            if frame.filename == file and frame.name[0] != "<"  # Python 3.12 has no frame for a comprehension
         ]
         transcript.append(("error", type(error).__name__, str(error), lines))
         return None
@@ -138,14 +159,12 @@ async def long_lived(module: ModuleType, path: str, frames: Iterable[Frame]) -> 
     return list(transcript)
 
 
-async def hibernating(
-    path_to_module: Path, path: str, frames: Iterable[Frame], only: str | None = None
-) -> list[tuple[Any, ...]]:
+async def hibernating(image: Callable[[], ModuleType], path: str, frames: Iterable[Frame]) -> list[tuple[Any, ...]]:
     """Live as in the cloud: each message finds a new image of the module, and the bytes that the last one left."""
     transcript.clear()
     snapshot: bytes | None = None
     for message in messages(frames):
-        module = load(path_to_module, only)
+        module = image()
         blueprint = prepare(module.app)
         waiting = [message]
         life = run(
@@ -156,7 +175,7 @@ async def hibernating(
             blueprint=blueprint,
             snapshot=snapshot,
         )
-        snapshot = await ending(life, str(path_to_module))
+        snapshot = await ending(life, str(module.__file__))
         if snapshot is None:
             break
     return list(transcript)

@@ -78,7 +78,7 @@ class _Liveness:
             case ast.While(test):
                 return self._loop(reads(test), _NOTHING, node, after, exits)
             case ast.For(target, iterable) | ast.AsyncFor(target, iterable):
-                # The iterable is read before the loop; read at its head, it stays live inside, where waking needs it.
+                # What a linearised loop runs over is an iterator, which the loop reads at each turn.
                 return self._loop(reads(iterable) | reads(target), _assigned(target), node, after, exits)
             case ast.With(items, body) | ast.AsyncWith(items, body):
                 return self._with(items, body, after, exits)
@@ -120,10 +120,12 @@ class _Liveness:
     def _loop(
         self, head: _Names, assigned: _Names, node: ast.While | ast.For | ast.AsyncFor, after: _Names, exits: _Exits
     ) -> _Names:
+        held = _NOTHING if isinstance(node, ast.While) else reads(node.iter)
         otherwise = self.block(node.orelse, after, exits)
         live = head | otherwise
         while True:
-            inside = replace(exits, leave=after, repeat=live)
+            # Waking enters the loop by its head, even if the body would never have come back to it.
+            inside = replace(exits, leave=after, repeat=live, fail=exits.fail | held)
             before = live | (self.block(node.body, live, inside) - assigned)
             if before == live:
                 return live

@@ -46,10 +46,10 @@ def adopt(function: FunctionType) -> Unit:
     if unit is None:
         unit = transform(function)
         _by_code[known] = _by_code[function.__module__, code.co_filename, unit.code] = unit
-        _by_key.setdefault(unit.key, unit)
         if unit.points:
             originals[unit.code] = code
             _running[id(unit.code)] = unit
+    _by_key[unit.key] = unit
     if unit.points:
         function.__globals__[RUNTIME] = entry
         function.__code__ = unit.code
