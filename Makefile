@@ -26,7 +26,7 @@ run: $(VENV)/.ready ## Start the chat on an emulated API Gateway, and print its 
 
 test: $(VENV)/.ready lint types ## Lint, types, and the tests with 100 % branch coverage of src
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -m "not slow" $(ARGS)
+	$(BIN)/coverage run -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=100
 

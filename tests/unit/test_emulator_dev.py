@@ -58,6 +58,9 @@ def leave_logging_alone() -> Iterator[None]:
         logger.setLevel(level)
 
 
+CLIENT = os.path.relpath(Path(sys.executable).with_name("websockets"))
+
+
 def options(template: Path, *, with_edge: bool = True) -> Options:
     return Options(template, {}, "us-east-1", runtimes=None, with_edge=with_edge)
 
@@ -96,11 +99,23 @@ def test_a_stack_says_where_it_is_and_runs_until_it_is_interrupted(
   page         http://{where}/
   WebSocket    ws://{where}/<path of the route>
   as on AWS    ws://{where}/prod?__path=/<path of the route>
-  try it       websockets ws://{where}/prod
+  try it       {CLIENT} 'ws://{where}/prod'
   connections  http://{where}/prod/@connections/<connection id>
 
 """
     )
+
+
+def test_the_example_of_the_template_is_what_to_try(template: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    template.write_text(
+        template.read_text(encoding="utf-8") + "Metadata: {Gatesocket: {Example: '/ws/lobby?name=you'}}\n"
+    )
+    with bind("127.0.0.1", 0) as listening:
+        port = listening.getsockname()[1]
+        client = end_after_a_request(listening, [])
+        run(options(template), [listening])
+        client.join()
+    assert f"  try it       {CLIENT} 'ws://127.0.0.1:{port}/ws/lobby?name=you'\n" in capsys.readouterr().out
 
 
 def test_the_banner_names_only_what_there_is(template: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,6 +42,7 @@ Transform: AWS::Serverless-2016-10-31
 Metadata:
   Gatesocket:
     App: chat.app:app
+    Example: /ws/lobby?name=you
 Parameters:
   Stage: {Type: String, Default: prod}
 Globals:
@@ -80,8 +81,8 @@ def test_directories_of_code_are_kept(write: Writer, tmp_path: Path) -> None:
 
 
 def test_the_template_names_its_app(write: Writer) -> None:
-    assert read(write(SAM)).app == "chat.app:app"
-    assert read(write(QUEUE)).app is None
+    assert (read(write(SAM)).app, read(write(SAM)).example) == ("chat.app:app", "/ws/lobby?name=you")
+    assert (read(write(QUEUE)).app, read(write(QUEUE)).example) == (None, None)
 
 
 def test_parameters_are_the_given_ones_and_the_defaults(write: Writer) -> None:

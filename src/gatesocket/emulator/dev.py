@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import logging
+import os
 import socket
 import sys
 from collections.abc import Iterator, Mapping
@@ -108,21 +109,25 @@ async def _run(options: Options, listening: socket.socket) -> None:
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     stack = Stack(template, region=options.region, gateway_address=address, runtimes=options.runtimes)
     async with stack:
-        sys.stdout.write(_banner(options, stack, address))
+        sys.stdout.write(_banner(options, stack, address, template.example))
         sys.stdout.flush()
         await Server(Application(stack, with_edge=options.with_edge)).serve([listening])
 
 
-def _banner(options: Options, stack: Stack, address: str) -> str:
+def _banner(options: Options, stack: Stack, address: str, example: str | None) -> str:
     stage = stack.api.stage
-    websocket = f"{address.replace('http', 'ws', 1)}/{stage}"
+    root = address.replace("http", "ws", 1)
+    websocket = f"{root}/{stage}"
     lines = [("page", f"{address}/")] if stack.resources.http_routes else []
     if options.with_edge:
-        lines.append(("WebSocket", f"{address.replace('http', 'ws', 1)}/<path of the route>"))
+        lines.append(("WebSocket", f"{root}/<path of the route>"))
         lines.append(("as on AWS", f"{websocket}?{PATH_PARAMETER}=/<path of the route>"))
     else:
         lines.append(("WebSocket", websocket))
-    lines.append(("try it", f"websockets {websocket}"))
+    # The client of the websockets package, which lies beside this Python.
+    client = Path(sys.executable).with_name("websockets")
+    trial = f"{root}{example}" if options.with_edge and example else websocket
+    lines.append(("try it", f"{os.path.relpath(client)} '{trial}'"))
     lines.append(("connections", f"{address}/{stage}/@connections/<connection id>"))
     text = "".join(f"  {name:<12} {value}\n" for name, value in lines)
     return f"\n  Gatesocket runs {options.template}. Ctrl+C ends it.\n\n{text}\n"

@@ -40,7 +40,16 @@ class Template:
     @property
     def app(self) -> str | None:
         """``module:attribute`` of the ASGI app behind the functions, from ``Metadata: Gatesocket: App:``."""
-        return _mapping(_mapping(self.body.get("Metadata")).get("Gatesocket")).get("App")
+        return self._metadata.get("App")
+
+    @property
+    def example(self) -> str | None:
+        """Path and query of a WebSocket route that anybody can try, from ``Metadata: Gatesocket: Example:``."""
+        return self._metadata.get("Example")
+
+    @property
+    def _metadata(self) -> Mapping[str, Any]:
+        return _mapping(_mapping(self.body.get("Metadata")).get("Gatesocket"))
 
     def where(self, logical_id: str) -> str:
         """Return ``file:line`` of a resource, or only the file for one that the translation made."""
