@@ -4,11 +4,8 @@ What a ``with`` holds, a lock, a connection, a file, lives in one process; so it
 process. The context manager sees the ordinary end of its block, not an exception: a database session is closed, a
 transaction committed, a lock released. On waking the expression after ``with`` is evaluated again and entered again.
 
-A context manager that should know of it has two methods, which are called instead of leaving and entering::
-
-    class Presence:
-        def __hibernate__(self) -> None: ...   # the block goes on elsewhere; the object itself is saved
-        def __wake__(self) -> None: ...        # on the saved object, in the new process
+If leaving fails at hibernation, a transaction that can't be committed, the route goes on with that error, as it would
+have at the end of the block.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -208,7 +208,15 @@ register(
     Kind("query", lambda value, _: value.multi_items(), lambda data, _: QueryParams(list(map(tuple, data)))),
     QueryParams,
 )
-register(Kind("url", lambda value, _: str(value), lambda data, _: URL(data)), URL)
+
+
+def _make_url(data: Any, _decoder: Decoder) -> URL:
+    if type(data) is not str:
+        raise SnapshotError(f"the snapshot is damaged: a URL is not written as {data!r}")
+    return URL(data)
+
+
+register(Kind("url", lambda value, _: str(value), _make_url), URL)
 
 
 def _save_state(value: State, encoder: Encoder) -> Any:

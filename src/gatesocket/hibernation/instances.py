@@ -4,7 +4,7 @@ import dataclasses
 import enum
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -153,8 +153,7 @@ def _make_exception(data: Any, decoder: Decoder) -> BaseException:
 
 def _fill_exception(value: BaseException, data: Any, decoder: Decoder) -> None:
     _name, _arguments, members, cause, suppressed = data
-    for name, member in members.items():
-        object.__setattr__(value, name, decoder.decode(member))
+    _set_members(value, members, decoder)
     value.__cause__ = decoder.decode(cause)
     value.__suppress_context__ = bool(suppressed)
 
@@ -270,9 +269,9 @@ def _make_object(data: Any, decoder: Decoder) -> object:
     return object.__new__(cls)
 
 
-def _fill_object(value: object, data: Any, decoder: Decoder) -> None:
+def _set_members(value: object, members: Mapping[str, Any], decoder: Decoder) -> None:
     slots = set(_slots(type(value)))
-    for name, member in data[1].items():
+    for name, member in members.items():
         if name in slots:
             # The slot's own descriptor; a class attribute of the same name can't be in its way.
             object.__setattr__(value, name, decoder.decode(member))
@@ -281,6 +280,12 @@ def _fill_object(value: object, data: Any, decoder: Decoder) -> None:
 
 
 register(
-    Kind("object", _save_object, _make_object, _fill_object, shared=True),
+    Kind(
+        "object",
+        _save_object,
+        _make_object,
+        lambda value, data, decoder: _set_members(value, data[1], decoder),
+        shared=True,
+    ),
     look=lambda value: not isinstance(value, type) and not inspect.isroutine(value) and not inspect.ismodule(value),
 )

@@ -230,9 +230,9 @@ def _save_iterator(value: Any, encoder: Encoder) -> Any:
 
 
 def _save_copy(value: Any, encoder: Encoder) -> Any:
-    # Their own `__reduce__` writes what is still to come as a list.
-    _made, arguments, *_state = value.__reduce__()
-    return [[encoder.at("(…)", list(arguments[0]))], None]
+    # Their own `__reduce__` writes what is still to come as a list; a deque's gives the deque and how far it is.
+    _made, (rest, *taken), *_state = value.__reduce__()
+    return [[encoder.at("(…)", list(itertools.islice(rest, *taken, None)))], None]
 
 
 def _iterator_kind(name: str, cls: type, make: Callable[..., Iterator[Any]], save: Any = _save_iterator) -> None:

@@ -80,28 +80,28 @@ class Index:
     def __init__(self, modules: Iterable[str], members: Mapping[str, Mapping[str, Any]]) -> None:
         self._modules = tuple(modules)
         self._members = dict(members)
-        self._names: dict[int, str] | None = None
+        self._names: dict[int, tuple[str, str]] | None = None
         self._functions: dict[int, tuple[str, FunctionType]] | None = None
 
     def get(self, value: object) -> str | None:
         """The name of *value*; None if it has none."""
         if self._names is None:
-            modules = {module.__name__: vars(module) for module in own_modules(self._modules)}
+            modules = {name: vars(module) for name, module in own_modules(self._modules).items()}
             self._names = {
-                id(member): f"{place}:{name}"
+                id(member): (place, name)
                 for place, members in (self._members | modules).items()
                 for name, member in members.items()
-                if not name.startswith(".")
             }
-        return self._names.get(id(value))
+        found = self._names.get(id(value))
+        return found and ":".join(found)
 
     def functions(self) -> dict[int, tuple[str, FunctionType]]:
         """The functions of the modules by identity, with their names: in classes and under decorators, too."""
         if self._functions is None:
             found: dict[int, tuple[str, FunctionType]] = {}
             waiting = [
-                (f"{module.__name__}:{name}", value)
-                for module in own_modules(self._modules)
+                (f"{place}:{name}", value)
+                for place, module in own_modules(self._modules).items()
                 for name, value in vars(module).items()
             ]
             while waiting:
@@ -115,20 +115,22 @@ class Index:
         return self._functions
 
 
-def own_modules(names: Iterable[str]) -> Iterator[ModuleType]:
-    """Iterate over the modules *names* and the app's other modules that these have imported."""
-    seen: set[str] = set()
+_modules_of: dict[str, tuple[ModuleType, tuple[ModuleType, ...]]] = {}
+
+
+def own_modules(names: Iterable[str]) -> dict[str, ModuleType]:
+    """The modules *names*, and the app's other modules that these have imported."""
+    found: dict[str, ModuleType] = {}
     for name in names:
         module = sys.modules.get(name)
         if module is None:
             continue
-        for candidate in (module, *(value for value in vars(module).values() if isinstance(value, ModuleType))):
-            if candidate.__name__ in seen:
-                continue
-            seen.add(candidate.__name__)
-            file = getattr(candidate, "__file__", None)
-            if candidate is module or (file and origin(file) is Origin.OWN):
-                yield candidate
+        known = _modules_of.get(name)
+        if known is None or known[0] is not module:
+            imported = {value for value in vars(module).values() if isinstance(value, ModuleType)}
+            known = _modules_of[name] = (module, (module, *(other for other in imported if is_own(other.__name__))))
+        found |= {other.__name__: other for other in known[1]}
+    return found
 
 
 def is_own(name: str) -> bool:

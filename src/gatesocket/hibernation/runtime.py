@@ -183,7 +183,7 @@ class Run:
         home = self._decoder.home
         own = {name: cell for name, cell in cells.items() if name in frame.f_code.co_cellvars}
         home.frames.append(own)
-        home.imports = frozenset(unit_of(frame.f_code).source.code.co_names)
+        home.imports = unit_of(frame.f_code).names
         values = {}
         with self._decoder.reading(f"where {key.partition('#')[0]} waits"):
             for name, data in saved.locals.items():

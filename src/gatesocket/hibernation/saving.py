@@ -86,7 +86,7 @@ class _Attempt:
 
     def frame(self, number: int, live: "Live") -> Frame:
         unit, point = live.unit, live.point
-        self.home.imports = frozenset(unit.source.code.co_names)
+        self.home.imports = unit.names
         cells = None
         free = unit.code.co_freevars
         entered = live.entered or number in self.plan.called
@@ -100,7 +100,7 @@ class _Attempt:
         saved = {}
         for name in sorted(names.intersection(members).difference(free)):
             value = members[name]
-            if _is_own_manager(live, name, value):
+            if live.activation.blocks and _is_own_manager(live, name, value):
                 continue
             mark = self.encoder.mark
             try:

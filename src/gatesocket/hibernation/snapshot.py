@@ -29,6 +29,9 @@ _MAGIC = b"G1"
 _HEADER = len(_MAGIC) + 5
 _LARGEST = 16 * 1024 * 1024
 """Bytes of JSON: far above what an item of the table holds, far below what would hurt."""
+_SMALL = 512
+"""Bytes of JSON that aren't compressed: it would take as long as all the rest, and save next to nothing."""
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 _LIBRARY = version("gatesocket")
 
@@ -75,10 +78,10 @@ class Snapshot:
             content["c"] = self.context
         if self.dependencies is not None:
             content["d"] = self.dependencies
-        text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        body = text.encode("utf-8", "surrogatepass")
-        small = zlib.compress(body)
-        kind, body = (b"z", small) if len(small) < len(body) else (b"j", body)
+        kind, body = b"j", _ENCODER.encode(content).encode("utf-8", "surrogatepass")
+        if len(body) > _SMALL:
+            compressed = zlib.compress(body)
+            kind, body = min((b"z", compressed), (kind, body), key=lambda each: len(each[1]))
         return _MAGIC + kind + zlib.crc32(kind + body).to_bytes(4, "big") + body
 
     @classmethod

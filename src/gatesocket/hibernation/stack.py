@@ -1,8 +1,9 @@
 """From the receive up to the run: which functions of the route's are waiting."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from gatesocket.exceptions import CannotHibernate, Finding
@@ -80,9 +81,14 @@ def _live(frame: FrameType, *, direct: bool) -> Live | Finding:
     return Live(frame, unit, point, members[".a"], direct)
 
 
+@lru_cache(maxsize=4096)
+def _position(code: CodeType, instruction: int) -> tuple[int | None, int | None, int | None, int | None]:
+    return next(islice(code.co_positions(), instruction, None))
+
+
 def _is_at(frame: FrameType, point: Point) -> bool:
     """Whether *frame* is in the await of *point*, and not in another one that comes after it."""
-    position = next(islice(frame.f_code.co_positions(), frame.f_lasti // 2, None))
+    position = _position(frame.f_code, frame.f_lasti // 2)
     if None in position:  # Python was told not to keep them (-X no_debug_ranges)
         return point.position[0] <= frame.f_lineno <= point.position[1]
     return position == point.position

@@ -93,6 +93,9 @@ class Unit:
     refusals: tuple[Refusal, ...]
     maybes: tuple[Refusal, ...]
 
+    names: frozenset[str]
+    """The names that the function uses."""
+
     @property
     def name(self) -> str:
         """The function's qualified name."""
@@ -137,6 +140,7 @@ def transform(function: FunctionType) -> Unit:
         tuple(body.calls),
         tuple(body.refusals),
         tuple(body.maybes),
+        frozenset(code.co_names),
     )
 
 
