@@ -138,7 +138,8 @@ class ConnectionManager:
             GatewayError: the gateway refused, or can't be reached.
             MessageTooLarge: it is over 128 KB.
         """
-        delivery = await self._send(_one(connection_id), encode(message), prune=None)
+        text = encode(message)
+        delivery = await self._send(_one(await _look_up(connection_id)), text, prune=None)
         for failure in delivery.failures.values():
             raise failure
         return not delivery.gone
@@ -147,13 +148,13 @@ class ConnectionManager:
         """Send to every connection of one person; see `broadcast`."""
         through = backend.current()
 
-        async def connections() -> AsyncIterator[str]:
+        async def connections() -> AsyncIterator[Member]:
             own = current_connection.get()
             if own is not None and own.user == user:
-                yield own.connection_id
-            async for connection_id in through.registry.connections(user, now=through.clock()):
-                if own is None or connection_id != own.connection_id:
-                    yield connection_id
+                yield Member(own.connection_id, user)
+            async for member in through.registry.connections(user, now=through.clock()):
+                if own is None or member.connection_id != own.connection_id:
+                    yield member
 
         return await self._send(connections(), encode(message), prune=None)
 
@@ -166,7 +167,7 @@ class ConnectionManager:
         `POSTS_AT_ONCE` at the same time; so two broadcasts that overlap may reach two members in different order, while
         a broadcast that is awaited comes before whatever is sent next. A slow client holds nobody up: the gateway
         buffers for it. A member that has left is pruned from the group; one whose handshake isn't over gets the
-        message when it is; nobody's failure keeps the message from anybody else.
+        message when it is, after what its own route sent first; nobody's failure keeps the message from anybody else.
 
         Args:
             message: what to send.
@@ -183,10 +184,10 @@ class ConnectionManager:
         skipped = {item if isinstance(item, str) else self.connection_id(item) for item in exclude}
         registry = backend.current().registry
 
-        async def members() -> AsyncIterator[str]:
+        async def members() -> AsyncIterator[Member]:
             async for member in self._members(group):
                 if member.connection_id not in skipped:
-                    yield member.connection_id
+                    yield member
 
         return await self._send(
             members(), encode(message), prune=lambda connection_id: registry.leave(connection_id, group)
@@ -220,20 +221,20 @@ class ConnectionManager:
             if own is None or member.connection_id != own.connection_id:
                 yield member
 
-    async def _send(self, connection_ids: AsyncIterator[str], text: str, *, prune: "_Prune | None") -> Delivery:
+    async def _send(self, members: AsyncIterator[Member], text: str, *, prune: "_Prune | None") -> Delivery:
         tally = _Tally()
         free = asyncio.Semaphore(POSTS_AT_ONCE)
 
-        async def deliver(connection_id: str) -> None:
+        async def deliver(member: Member) -> None:
             try:
-                await _deliver(connection_id, text, prune, tally)
+                await _deliver(member, text, prune, tally)
             finally:
                 free.release()
 
         async with asyncio.TaskGroup() as tasks:
-            async for connection_id in connection_ids:
+            async for member in members:
                 await free.acquire()
-                tasks.create_task(deliver(connection_id))
+                tasks.create_task(deliver(member))
         return Delivery(tally.sent, tally.gone, tally.queued, tally.failures)
 
 
@@ -249,14 +250,18 @@ class _Tally:
     failures: dict[str, GatesocketError] = field(default_factory=dict)
 
 
-async def _deliver(connection_id: str, text: str, prune: _Prune | None, tally: _Tally) -> None:
+async def _deliver(member: Member, text: str, prune: _Prune | None, tally: _Tally) -> None:
     """Send to one connection and enter into *tally* what became of it."""
-    own = current_connection.get()
+    connection_id, own = member.connection_id, current_connection.get()
     through = backend.current()
     try:
         if own is not None and own.connection_id == connection_id:
             # Through its route's own sends, so that they keep their order, before the socket is live too.
             await own.post(text)
+        elif member.waits and await _hold_back(connection_id, text, through):
+            # Its socket may be live already; but what its route sent first isn't delivered.
+            tally.queued += 1
+            return
         else:
             await through.gateway.post(connection_id, text)
         tally.sent += 1
@@ -273,7 +278,7 @@ async def _deliver(connection_id: str, text: str, prune: _Prune | None, tally: _
 
 
 async def _hold_back(connection_id: str, text: str, through: backend.Backend) -> bool:
-    """Let a text wait for a connection that may be gone only because its handshake isn't over yet."""
+    """Let a text wait for a connection that isn't live yet; return False if it is, or has no record."""
     if through.waker is None:
         return False
     waiting = await through.registry.hold_back(connection_id, Entry("post", uuid4().hex, text), now=through.clock())
@@ -345,5 +350,14 @@ def _adopt(websocket: WebSocket) -> Connection:
     return connection
 
 
-async def _one(connection_id: str) -> AsyncIterator[str]:
-    yield connection_id
+async def _look_up(connection_id: str) -> Member:
+    """Find out whether a connection waits; its own route's never does."""
+    own, through = current_connection.get(), backend.current()
+    if own is not None and own.connection_id == connection_id:
+        return Member(connection_id, own.user)
+    record = await through.registry.get(connection_id, now=through.clock())
+    return Member(connection_id, None, waits=record is not None and record.waits)
+
+
+async def _one(member: Member) -> AsyncIterator[Member]:
+    yield member

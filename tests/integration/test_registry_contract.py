@@ -41,6 +41,10 @@ async def members(registry: Registry, group: str, *, now: int = NOW) -> set[str]
     return {member.connection_id async for member in registry.members(group, now=now)}
 
 
+async def connections(registry: Registry, user: str, *, now: int = NOW) -> set[str]:
+    return {member.connection_id async for member in registry.connections(user, now=now)}
+
+
 async def taken(registry: Registry, *, record: Record = RECORD, entry: Entry = HELLO, lease: Lease = FIRST) -> Record:
     """Create *record* and take it."""
     await registry.create(record)
@@ -86,7 +90,7 @@ async def test_creating_writes_the_memberships_of_groups_and_user(registry: Regi
     await registry.create(RECORD)
     assert await everything(registry.members("lobby", now=NOW)) == [Member(ANN, "ann")]
     assert await everything(registry.members(EVERYONE, now=NOW)) == [Member(ANN, "ann")]
-    assert await everything(registry.connections("ann", now=NOW)) == [ANN]
+    assert await connections(registry, "ann") == {ANN}
 
 
 async def test_a_record_without_a_user_belongs_to_nobody(registry: Registry) -> None:
@@ -225,8 +229,8 @@ async def test_a_release_that_returns_the_rest_changes_no_membership(registry: R
     changes = Changes(b"after", joined=frozenset({"attic"}), left=frozenset({"lobby"}), user="beth")
     assert await registry.release(record, changes, seen=1, now=NOW) == (THERE,)
     assert (await members(registry, "lobby"), await members(registry, "attic")) == ({ANN}, set())
-    assert await everything(registry.connections("ann", now=NOW)) == [ANN]
-    assert await everything(registry.connections("beth", now=NOW)) == []
+    assert await connections(registry, "ann") == {ANN}
+    assert await connections(registry, "beth") == set()
 
 
 async def test_a_lost_lease_can_not_be_released(registry: Registry) -> None:
@@ -271,8 +275,8 @@ async def test_a_lost_lease_changes_no_membership(registry: Registry) -> None:
     with pytest.raises(LeaseLost):
         await registry.release(record, changes, seen=1, now=LATER)
     assert (await members(registry, "lobby"), await members(registry, "attic")) == ({ANN}, set())
-    assert await everything(registry.connections("ann", now=NOW)) == [ANN]
-    assert await everything(registry.connections("beth", now=NOW)) == []
+    assert await connections(registry, "ann") == {ANN}
+    assert await connections(registry, "beth") == set()
 
 
 async def test_a_release_leaves_no_membership_of_a_deleted_connection(registry: Registry) -> None:
@@ -281,7 +285,7 @@ async def test_a_release_leaves_no_membership_of_a_deleted_connection(registry: 
     with pytest.raises(LeaseLost):
         await registry.release(record, Changes(b"after", joined=frozenset({"attic"}), user="beth"), seen=1, now=NOW)
     assert await members(registry, "attic") == set()
-    assert await everything(registry.connections("beth", now=NOW)) == []
+    assert await connections(registry, "beth") == set()
 
 
 async def test_an_expired_connection_can_not_be_released(registry: Registry) -> None:
@@ -326,8 +330,8 @@ async def test_releasing_can_change_the_person(registry: Registry) -> None:
     stored = await registry.get(ANN, now=NOW)
     assert stored is not None
     assert stored.user == "beth"
-    assert await everything(registry.connections("ann", now=NOW)) == []
-    assert await everything(registry.connections("beth", now=NOW)) == [ANN]
+    assert await connections(registry, "ann") == set()
+    assert await connections(registry, "beth") == {ANN}
 
 
 async def test_releasing_without_a_person_makes_it_nobodys(registry: Registry) -> None:
@@ -336,7 +340,7 @@ async def test_releasing_without_a_person_makes_it_nobodys(registry: Registry) -
     stored = await registry.get(ANN, now=NOW)
     assert stored is not None
     assert stored.user is None
-    assert await everything(registry.connections("ann", now=NOW)) == []
+    assert await connections(registry, "ann") == set()
 
 
 async def test_a_group_joined_from_elsewhere_survives_a_release(registry: Registry) -> None:
@@ -363,7 +367,7 @@ async def test_deleting_removes_the_record_and_every_membership(registry: Regist
     assert await registry.get(ANN, now=NOW) is None
     for group in (EVERYONE, "lobby", "attic"):
         assert await members(registry, group) == set()
-    assert await everything(registry.connections("ann", now=NOW)) == []
+    assert await connections(registry, "ann") == set()
 
 
 async def test_deleting_leaves_other_connections_alone(registry: Registry) -> None:
@@ -371,7 +375,7 @@ async def test_deleting_leaves_other_connections_alone(registry: Registry) -> No
     await registry.create(replace(RECORD, connection_id=BOB))
     await registry.delete(ANN)
     assert await members(registry, "lobby") == {BOB}
-    assert await everything(registry.connections("ann", now=NOW)) == [BOB]
+    assert await connections(registry, "ann") == {BOB}
 
 
 @pytest.mark.parametrize("holder", [None, "first"])
@@ -438,6 +442,67 @@ async def test_a_full_inbox_holds_nothing_more_back(make_registry: MakeRegistry)
         await registry.hold_back(ANN, THERE, now=NOW)
 
 
+# Waiting.
+
+WAITING = replace(RECORD, outbox=("welcome",))
+
+
+async def waiting(registry: Registry) -> list[bool]:
+    """Whether a member of each kind waits."""
+    found = [
+        *await everything(registry.members(EVERYONE, now=NOW)),
+        *await everything(registry.members("lobby", now=NOW)),
+        *await everything(registry.connections("ann", now=NOW)),
+    ]
+    assert {member.connection_id for member in found} <= {ANN}
+    return [member.waits for member in found]
+
+
+async def test_the_members_of_a_new_connection_wait_if_it_has_an_outbox(registry: Registry) -> None:
+    await registry.create(WAITING)
+    assert await waiting(registry) == [True, True, True]
+
+
+async def test_without_an_outbox_nobody_waits(registry: Registry) -> None:
+    await registry.create(RECORD)
+    assert await waiting(registry) == [False, False, False]
+
+
+async def test_members_wait_until_the_outbox_is_delivered(registry: Registry) -> None:
+    record = await taken(registry, record=WAITING)
+    await registry.release(record, Changes(b"after", outbox=record.outbox, user="ann"), seen=1, now=NOW)
+    assert await waiting(registry) == [True, True, True]
+    answer = await registry.take(ANN, THERE, SECOND, now=NOW)
+    assert isinstance(answer, Taken)
+    await registry.release(answer.record, Changes(b"after", live=True, user="ann"), seen=1, now=NOW)
+    assert await waiting(registry) == [False, False, False]
+
+
+async def test_members_wait_as_long_as_something_is_held_back_behind_the_outbox(registry: Registry) -> None:
+    record = await taken(registry, record=WAITING)
+    post = Entry("post", "p1", "joined")
+    assert await registry.hold_back(ANN, post, now=NOW) is True
+    assert await registry.release(record, Changes(b"after", live=True, user="ann"), seen=1, now=NOW) == (post,)
+    assert await waiting(registry) == [True, True, True]
+
+
+async def test_a_connection_that_stops_waiting_joins_nothing_that_it_has_left(registry: Registry) -> None:
+    record = await taken(registry, record=WAITING)
+    changes = Changes(b"after", live=True, joined=frozenset({"attic"}), left=frozenset({"lobby"}))
+    await registry.release(record, changes, seen=1, now=NOW)
+    assert await waiting(registry) == [False]
+    assert await members(registry, "attic") == {ANN}
+
+
+async def test_a_lost_lease_leaves_members_waiting(registry: Registry) -> None:
+    record = await taken(registry, record=WAITING)
+    await registry.take(ANN, THERE, SECOND, now=LATER)
+    changes = Changes(b"after", live=True, left=frozenset({"lobby"}), user="ann")
+    with pytest.raises(LeaseLost):
+        await registry.release(record, changes, seen=1, now=LATER)
+    assert await waiting(registry) == [True, True, True]
+
+
 # Groups and people.
 
 
@@ -471,13 +536,13 @@ async def test_a_membership_is_absent_from_the_second_that_it_expires_in(registr
     assert await members(registry, "lobby", now=end - 1) == {ANN}
     assert await members(registry, "lobby", now=end) == set()
     assert await registry.count("lobby", now=end) == 0
-    assert await everything(registry.connections("ann", now=end)) == []
+    assert await connections(registry, "ann", now=end) == set()
 
 
 async def test_a_person_has_every_connection_that_is_theirs(registry: Registry) -> None:
     await registry.create(RECORD)
     await registry.create(replace(RECORD, connection_id=BOB))
-    assert set(await everything(registry.connections("ann", now=NOW))) == {ANN, BOB}
+    assert await connections(registry, "ann") == {ANN, BOB}
     assert await registry.count("lobby", now=NOW) == 2
 
 

@@ -242,7 +242,7 @@ async def test_members_are_read_page_by_page(registry: DynamoDBRegistry, own_cli
     limit_pages(own_client, 2)
     calls = record_calls(own_client)
     assert {member.connection_id async for member in registry.members(EVERYONE, now=NOW)} == ids
-    assert {connection_id async for connection_id in registry.connections("ann", now=NOW)} == ids
+    assert {member.connection_id async for member in registry.connections("ann", now=NOW)} == ids
     assert await registry.count(EVERYONE, now=NOW) == 5
     assert calls == ["Query"] * 9
 

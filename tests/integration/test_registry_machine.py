@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from gatesocket.exceptions import InboxFull, LeaseLost
-from gatesocket.registry.base import EVERYONE, Changes, Entry, Lease, Record, Registry, Taken
+from gatesocket.registry.base import EVERYONE, Changes, Entry, Lease, Member, Record, Registry, Taken
 from gatesocket.registry.bounds import Bounds
 from gatesocket.registry.dynamodb import DynamoDBRegistry
 from gatesocket.registry.memory import MemoryRegistry
@@ -30,6 +30,7 @@ EXPIRES_AT = BEGIN // 1000 + 60
 connections = st.sampled_from(CONNECTIONS)
 groups = st.frozensets(st.sampled_from(GROUPS))
 users = st.sampled_from(USERS)
+outboxes = st.sampled_from([(), ("welcome",)])
 
 
 class Registries(RuleBasedStateMachine):
@@ -69,11 +70,23 @@ class Registries(RuleBasedStateMachine):
         assert ours == theirs
         return ours
 
-    @rule(connection_id=connections, groups=groups, user=users, live=st.booleans())
-    def create(self, connection_id: str, groups: frozenset[str], user: str | None, live: bool) -> None:
+    @rule(connection_id=connections, groups=groups, user=users, live=st.booleans(), outbox=outboxes)
+    def create(
+        self, connection_id: str, groups: frozenset[str], user: str | None, live: bool, outbox: tuple[str, ...]
+    ) -> None:
         if self.read(connection_id, now=BEGIN) is not None:
             return  # API Gateway gives no id twice
-        record = Record(connection_id, b"", BEGIN, EXPIRES_AT, snapshot=b"", live=live, groups=groups, user=user)
+        record = Record(
+            connection_id,
+            b"",
+            BEGIN,
+            EXPIRES_AT,
+            snapshot=b"",
+            outbox=outbox,
+            live=live,
+            groups=groups,
+            user=user,
+        )
         self.ask(lambda registry: registry.create(record))
 
     @rule(
@@ -89,12 +102,18 @@ class Registries(RuleBasedStateMachine):
             self.held.append((answer.record, len(answer.record.inbox)))
 
     @precondition(lambda self: self.held)
-    @rule(data=st.data(), live=st.booleans(), joined=groups, left=groups, user=users)
+    @rule(data=st.data(), live=st.booleans(), outbox=outboxes, joined=groups, left=groups, user=users)
     def release(
-        self, data: st.DataObject, live: bool, joined: frozenset[str], left: frozenset[str], user: str | None
+        self,
+        data: st.DataObject,
+        live: bool,
+        outbox: tuple[str, ...],
+        joined: frozenset[str],
+        left: frozenset[str],
+        user: str | None,
     ) -> None:
         record, seen = self.held.pop(data.draw(st.integers(min_value=0, max_value=len(self.held) - 1)))
-        changes = Changes(b"after", live=live, joined=joined - left, left=left, user=user)
+        changes = Changes(b"after", outbox, live, joined=joined - left, left=left, user=user)
         answer = self.ask(lambda registry: registry.release(record, changes, seen=seen, now=self.now))
         if answer not in {(), LeaseLost}:
             self.held.append((record, seen + len(answer)))
@@ -135,10 +154,13 @@ class Registries(RuleBasedStateMachine):
 
     @rule()
     def memberships_are_alike(self) -> None:
-        async def all_of(registry: Registry) -> tuple[list[set[str]], set[str], list[int]]:
+        async def all_of(registry: Registry) -> tuple[list[set[tuple[str, bool]]], set[Member], list[int]]:
             return (
-                [{member.connection_id async for member in registry.members(group, now=self.now)} for group in GROUPS],
-                {connection_id async for connection_id in registry.connections("beth", now=self.now)},
+                [
+                    {(member.connection_id, member.waits) async for member in registry.members(group, now=self.now)}
+                    for group in GROUPS
+                ],
+                {member async for member in registry.connections("beth", now=self.now)},
                 [await registry.count(group, now=self.now) for group in GROUPS],
             )
 

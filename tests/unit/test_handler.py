@@ -12,7 +12,7 @@ from fastapi import Depends, FastAPI, WebSocket, WebSocketDisconnect, WebSocketE
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from gatesocket import CannotHibernate, ConfigurationError, ConnectionManager, WebSocketHandler
+from gatesocket import CannotHibernate, ConfigurationError, ConnectionManager, WebSocketHandler, backend
 from gatesocket.exceptions import GatewayError, LeaseLost, RecordTooLarge, UnexpectedEvent
 from gatesocket.gateway.fake import FakeGateway
 from gatesocket.gateway.management_api import ManagementAPI
@@ -55,11 +55,12 @@ class Cloud:
         self.wakes: list[dict[str, Any]] = []
         self.errors: list[Exception] = []
         self.now = NOW
+        self.waker = MemoryWaker(self._on_wake) if waker else None
         self.handler = WebSocketHandler(
             app,
             registry=self.registry,
             gateway=self.gateway,
-            waker=MemoryWaker(self._on_wake) if waker else None,
+            waker=self.waker,
             settings=Settings(**settings),
             clock=lambda: self.now,
             on_error=self.errors.append,
@@ -80,6 +81,11 @@ class Cloud:
 
     async def record(self) -> Record | None:
         return await self.registry.get(CONNECTION, now=self.now)
+
+    @property
+    def backend(self) -> backend.Backend:
+        """What another process of the same deployment reaches connections through."""
+        return backend.Backend(self.registry, self.gateway, self.waker, clock=lambda: self.now)
 
     @property
     def sent(self) -> list[str]:
@@ -373,6 +379,30 @@ async def test_a_message_that_is_sooner_than_the_wake_is_answered_after_what_was
     await cloud.wake()
 
     assert cloud.sent == ["welcome", "say something", "you said hi"]
+
+
+async def test_what_another_process_sends_comes_after_what_the_route_sent_first() -> None:
+    """The handshake is over and the wake isn't there yet, when somebody elsewhere tells the room who has joined."""
+    app = FastAPI()
+    manager = ConnectionManager()
+
+    @app.websocket("/")
+    async def route(websocket: WebSocket) -> None:
+        await manager.connect(websocket, groups=["lobby"], user="ann")
+        await websocket.send_text("welcome")
+        await websocket.receive_text()
+
+    cloud = Cloud(app)
+    await cloud(connect())
+    with backend.use(cloud.backend):
+        await manager.broadcast("ann has joined", group="lobby")
+        await manager.send_to_user("ann", "only for you")
+        assert cloud.sent == []
+        await cloud.wake()
+        await manager.broadcast("next", group="lobby")
+
+    assert cloud.sent == ["welcome", "ann has joined", "only for you", "next"]
+    assert len(cloud.wakes) == 2, "one for each that was held back"
 
 
 async def test_a_wake_that_comes_twice_or_too_late_does_nothing() -> None:

@@ -1,12 +1,11 @@
 """Who is connected, and messages to them: the local life, and what is special about a process without sockets."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
-from gatesocket.gateway.fake import FakeGateway
 from pydantic import BaseModel
 from starlette.testclient import TestClient
 
@@ -19,9 +18,10 @@ from gatesocket.exceptions import (
     InvalidConnectionId,
     MessageTooLarge,
 )
+from gatesocket.gateway.fake import FakeGateway
 from gatesocket.gateway.sockets import SocketGateway
 from gatesocket.manager import encode
-from gatesocket.registry.base import EVERYONE, Changes, Entry, Lease, Record
+from gatesocket.registry.base import EVERYONE, Changes, Entry, Lease, Member, Record
 from gatesocket.registry.memory import MemoryRegistry
 from gatesocket.settings import settings
 from gatesocket.waker import MemoryWaker
@@ -211,8 +211,8 @@ async def test_a_table_without_an_endpoint_is_refused_with_the_remedy(monkeypatc
 class Elsewhere:
     """A process that holds no socket, with a registry and a gateway of its own."""
 
-    def __init__(self) -> None:
-        self.registry = MemoryRegistry()
+    def __init__(self, registry: MemoryRegistry | None = None) -> None:
+        self.registry = registry or MemoryRegistry()
         self.gateway = FakeGateway()
         self.woken: list[str] = []
 
@@ -221,9 +221,24 @@ class Elsewhere:
 
         self.backend = Backend(self.registry, self.gateway, MemoryWaker(on_wake))
 
-    async def connect(self, connection_id: str, *groups: str, live: bool = True, user: str | None = None) -> None:
+    async def connect(
+        self,
+        connection_id: str,
+        *groups: str,
+        live: bool = True,
+        user: str | None = None,
+        outbox: tuple[str, ...] = (),
+    ) -> None:
         record = Record(
-            connection_id, b"", 0, FAR, b"snapshot", live=live, groups=frozenset({EVERYONE, *groups}), user=user
+            connection_id,
+            b"",
+            0,
+            FAR,
+            b"snapshot",
+            outbox=outbox,
+            live=live,
+            groups=frozenset({EVERYONE, *groups}),
+            user=user,
         )
         await self.registry.create(record)
 
@@ -259,6 +274,45 @@ async def test_a_member_whose_handshake_is_not_over_gets_the_message_when_it_is(
     assert record is not None
     [entry] = record.inbox
     assert (entry.kind, entry.body) == ("post", "hello")
+
+
+@pytest.mark.parametrize("send", ["broadcast", "send_to_user", "send_to"])
+async def test_nothing_overtakes_what_a_route_sent_first(send: str) -> None:
+    """The socket is live, so that a post would be taken; but the route's own first words aren't delivered yet."""
+    process = Elsewhere()
+    await process.connect(ANN, live=False, user="ann", outbox=("welcome",))
+    process.gateway.open(ANN)
+    manager = ConnectionManager()
+
+    with backend.use(process.backend):
+        if send == "broadcast":
+            assert (await manager.broadcast("joined")).queued == 1
+        elif send == "send_to_user":
+            assert (await manager.send_to_user("ann", "joined")).queued == 1
+        else:
+            assert await manager.send_to(ANN, "joined")
+
+    record = await process.registry.get(ANN, now=0)
+    assert record is not None
+    assert ([entry.body for entry in record.inbox], process.woken) == (["joined"], [ANN])
+    assert process.gateway.sent[ANN] == []
+
+
+async def test_a_member_that_only_seems_to_wait_is_posted_to() -> None:
+    """Between its delivery and its membership's saying so."""
+
+    class Late(MemoryRegistry):
+        async def members(self, group: str, *, now: int) -> AsyncIterator[Member]:
+            yield Member(ANN, None, waits=True)
+
+    process = Elsewhere(Late())
+    await process.connect(ANN)
+    process.gateway.open(ANN)
+
+    with backend.use(process.backend):
+        delivery = await ConnectionManager().broadcast("hello")
+
+    assert (delivery.sent, process.gateway.sent[ANN]) == (1, ["hello"])
 
 
 async def test_a_message_to_a_connection_that_is_in_use_waits_for_its_holder() -> None:

@@ -13,7 +13,7 @@ async def test_a_connection_can_be_forgotten_without_awaiting() -> None:
     registry.forget(ANN)
     assert await registry.get(ANN, now=0) is None
     assert await registry.count(EVERYONE, now=0) == 0
-    assert [connection_id async for connection_id in registry.connections("ann", now=0)] == []
+    assert [member async for member in registry.connections("ann", now=0)] == []
 
 
 async def test_forgetting_what_is_not_there_is_harmless() -> None:

@@ -76,6 +76,11 @@ class Record:
     groups: frozenset[str] = frozenset({EVERYONE})
     user: str | None = None
 
+    @property
+    def waits(self) -> bool:
+        """Whether texts that its route sent wait for the socket, so that nothing from elsewhere may be sent before."""
+        return bool(self.outbox)
+
     def expired(self, now: int) -> bool:
         """Whether readers treat this record as absent."""
         return self.expires_at * 1000 <= now
@@ -111,6 +116,8 @@ class Member:
     connection_id: str
     user: str | None
     """The person behind the connection, as it was when the membership was written; None for nobody."""
+    waits: bool = False
+    """Whether to hold back what is sent to it, behind what its route has sent; it may have been delivered since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +163,8 @@ class Registry(Protocol):
       and body, a lease by its holder, so that a repeated write of either changes nothing.
     * Members are read consistently: a membership whose write has returned is seen by every later read. A membership
       that is written while its connection is deleted may stay until its own ``expires_at``.
+    * A member `waits` from its `create` with an outbox until a `release` without one has returned. So whoever reads it
+      as one that doesn't wait may post to it: all that was sent before is delivered.
     * Whatever is past its ``expires_at`` is treated as absent, whether or not the store has deleted it yet.
 
     Clocks are the caller's: *now* is milliseconds since the epoch. Every method raises `RegistryError` when the store
@@ -232,8 +241,8 @@ class Registry(Protocol):
         """Iterate over the connections in *group*, page by page, in no particular order."""
         ...
 
-    def connections(self, user: str, *, now: int) -> AsyncIterator[str]:
-        """Iterate over the ids of the connections of *user*."""
+    def connections(self, user: str, *, now: int) -> AsyncIterator[Member]:
+        """Iterate over the connections of *user*."""
         ...
 
     async def count(self, group: str, *, now: int) -> int:

@@ -17,6 +17,7 @@ from gatesocket.registry.items import (
     group_key,
     group_membership,
     key_of,
+    member,
     number,
     record_key,
     user_key,
@@ -139,10 +140,12 @@ class DynamoDBRegistry:
             delete=self._memberships(record, changes.left, old_user),
         )
         if await self._update(connection_id, writes.release(record, lease, changes, seen=seen, now=now)) is not None:
+            await self._stop_waiting(record, after)
             return ()
         stored = await self.get(connection_id, now=now)
         if stored is not None and stored.lease is None and stored.version == after.version:
             # This very call wrote it, and the answer was lost: anybody else's release follows on anybody else's take.
+            await self._stop_waiting(record, after)
             return ()
         await self._settle(record, stored, changes)
         if stored is None or not stored.held_by(lease.holder):
@@ -202,14 +205,14 @@ class DynamoDBRegistry:
         for shard in range(self._shards):
             async for page in self._query(group_key(group, shard), now):
                 for item in page["Items"]:
-                    yield Member(item["sk"]["S"], item["user"]["S"] if "user" in item else None)
+                    yield member(item)
 
-    async def connections(self, user: str, *, now: int) -> AsyncIterator[str]:
+    async def connections(self, user: str, *, now: int) -> AsyncIterator[Member]:
         """See `Registry.connections`."""
         check_names((), user)
         async for page in self._query(user_key(user), now):
             for item in page["Items"]:
-                yield item["sk"]["S"]
+                yield member(item, user)
 
     async def count(self, group: str, *, now: int) -> int:
         """See `Registry.count`."""
@@ -228,12 +231,22 @@ class DynamoDBRegistry:
         """Return the memberships of *record*'s connection in *groups*, and the one that makes it *user*'s."""
         connection_id, expires_at = record.connection_id, record.expires_at
         items = [
-            group_membership(connection_id, group, record.user, expires_at, shards=self._shards)
+            group_membership(connection_id, group, record.user, expires_at, shards=self._shards, waits=record.waits)
             for group in sorted(groups)
         ]
         if user is not None:
-            items.append(user_membership(connection_id, user, expires_at))
+            items.append(user_membership(connection_id, user, expires_at, waits=record.waits))
         return items
+
+    async def _stop_waiting(self, record: Record, after: Record) -> None:
+        """Let members be posted to, if a release has just delivered what they waited for.
+
+        Only now: as long as the inbox isn't known to be empty, a post could overtake what was held back in it. One by
+        one, and only where a membership still is: the lease is given up, so that another holder may be leaving.
+        """
+        if record.waits and not after.waits:
+            for membership in self._memberships(record, record.groups & after.groups, after.user):
+                await self._update_item(key_of(membership), writes.stop_waiting())
 
     async def _settle(self, record: Record, stored: Record | None, changes: Changes) -> None:
         """Make the memberships say again what is *stored*, after a release that wrote them and then didn't happen."""
@@ -253,10 +266,13 @@ class DynamoDBRegistry:
         return answer.get("Item")
 
     async def _update(self, connection_id: str, write: Write, *, returning: "ReturnValueType" = "NONE") -> Item | None:
-        """Do *write*; return what DynamoDB returns of the item, None if the condition doesn't hold."""
+        """Do *write* on a record; return what DynamoDB returns of it, None if the condition doesn't hold."""
+        return await self._update_item(record_key(connection_id), write, returning=returning)
+
+    async def _update_item(self, key: Item, write: Write, *, returning: "ReturnValueType" = "NONE") -> Item | None:
         request: UpdateItemInputTypeDef = {
             "TableName": self._table,
-            "Key": record_key(connection_id),
+            "Key": key,
             "UpdateExpression": write.update,
             "ConditionExpression": write.condition,
             "ExpressionAttributeNames": write.names,

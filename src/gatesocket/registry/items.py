@@ -4,8 +4,8 @@
 
     pk                      sk               the rest
     C#<connection id>       C                the fields of `Record`, each an attribute of its name
-    G#<group>#<shard>       <connection id>  expires_at, user
-    U#<user>                <connection id>  expires_at
+    G#<group>#<shard>       <connection id>  expires_at, user, waits
+    U#<user>                <connection id>  expires_at, waits
 
 Any text can name a group or a user, a ``#`` in it too: a shard is digits only, so that no two keys are alike.
 
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
 from zlib import crc32
 
 from gatesocket.exceptions import RegistryError
-from gatesocket.registry.base import Entry, EntryKind, Lease, Record
+from gatesocket.registry.base import Entry, EntryKind, Lease, Member, Record
 from gatesocket.registry.bounds import inbox_bytes
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ __all__ = [
     "group_key",
     "group_membership",
     "key_of",
+    "member",
     "number",
     "record_key",
     "user_key",
@@ -52,7 +53,10 @@ SCHEMA: Final = 1
 KINDS: Final[dict[str, EntryKind]] = {kind: kind for kind in get_args(EntryKind)}
 
 PRESENT: Final["AttributeValueTypeDef"] = {"NULL": True}
-"""What a group maps to in a record: a map and no set, so that one write can add some names and remove others."""
+"""What says all by being there.
+
+So does a group in a record: in a map and no set, so that one write can add some names and remove others.
+"""
 
 
 def record_key(connection_id: str) -> Item:
@@ -70,23 +74,31 @@ def user_key(user: str) -> str:
     return f"U#{user}"
 
 
-def group_membership(connection_id: str, group: str, user: str | None, expires_at: int, *, shards: int) -> Item:
+def group_membership(
+    connection_id: str, group: str, user: str | None, expires_at: int, *, shards: int, waits: bool = False
+) -> Item:
     """Return the membership of *user*'s connection in *group*, which is spread over *shards* partitions."""
     # The same shard in every process, unlike ``hash``.
     shard = crc32(connection_id.encode()) % shards
-    item = _membership(group_key(group, shard), connection_id, expires_at)
+    item = _membership(group_key(group, shard), connection_id, expires_at, waits=waits)
     if user is not None:
         item["user"] = {"S": user}
     return item
 
 
-def user_membership(connection_id: str, user: str, expires_at: int) -> Item:
+def user_membership(connection_id: str, user: str, expires_at: int, *, waits: bool = False) -> Item:
     """Return what makes a connection one of *user*'s."""
-    return _membership(user_key(user), connection_id, expires_at)
+    return _membership(user_key(user), connection_id, expires_at, waits=waits)
 
 
-def _membership(partition: str, connection_id: str, expires_at: int) -> Item:
-    return {"pk": {"S": partition}, "sk": {"S": connection_id}, "expires_at": number(expires_at)}
+def _membership(partition: str, connection_id: str, expires_at: int, *, waits: bool) -> Item:
+    item: Item = {"pk": {"S": partition}, "sk": {"S": connection_id}, "expires_at": number(expires_at)}
+    return item | {"waits": PRESENT} if waits else item
+
+
+def member(item: Item, user: str | None = None) -> Member:
+    """Return what the membership *item* says; of *user* if it doesn't say so itself."""
+    return Member(item["sk"]["S"], item["user"]["S"] if "user" in item else user, waits="waits" in item)
 
 
 def key_of(item: Item) -> Item:

@@ -15,6 +15,7 @@ __all__ = ["MemoryRegistry"]
 class _Membership:
     user: str | None
     expires_at: int
+    waits: bool
 
 
 class MemoryRegistry:
@@ -74,6 +75,8 @@ class MemoryRegistry:
         self._remove(stored.connection_id, changes.left, stored.user)
         self._add(after, changes.joined, after.user)
         self._records[stored.connection_id] = after
+        if stored.waits and not after.waits:
+            self._stop_waiting(after)
         return ()
 
     async def delete(self, connection_id: str, *, holder: str | None = None) -> bool:
@@ -112,7 +115,7 @@ class MemoryRegistry:
         if record is None:
             return False
         self._records[connection_id] = replace(record, groups=record.groups | {group})
-        self._groups[group][connection_id] = _Membership(user, expires_at)
+        self._groups[group][connection_id] = _Membership(user, expires_at, waits=False)
         return True
 
     async def leave(self, connection_id: str, group: str) -> None:
@@ -126,13 +129,13 @@ class MemoryRegistry:
         """See `Registry.members`."""
         check_names({group}, None)
         for connection_id, membership in _unexpired(self._groups.get(group, {}), now):
-            yield Member(connection_id, membership.user)
+            yield Member(connection_id, membership.user, membership.waits)
 
-    async def connections(self, user: str, *, now: int) -> AsyncIterator[str]:
+    async def connections(self, user: str, *, now: int) -> AsyncIterator[Member]:
         """See `Registry.connections`."""
         check_names((), user)
-        for connection_id, _ in _unexpired(self._users.get(user, {}), now):
-            yield connection_id
+        for connection_id, membership in _unexpired(self._users.get(user, {}), now):
+            yield Member(connection_id, user, membership.waits)
 
     async def count(self, group: str, *, now: int) -> int:
         """See `Registry.count`."""
@@ -153,11 +156,18 @@ class MemoryRegistry:
         return longer
 
     def _add(self, record: Record, groups: Iterable[str], user: str | None) -> None:
-        membership = _Membership(record.user, record.expires_at)
+        membership = _Membership(record.user, record.expires_at, record.waits)
         for group in groups:
             self._groups[group][record.connection_id] = membership
         if user is not None:
             self._users[user][record.connection_id] = membership
+
+    def _stop_waiting(self, record: Record) -> None:
+        memberships = [self._groups[group] for group in record.groups]
+        if record.user is not None:
+            memberships.append(self._users[record.user])
+        for of_one in memberships:
+            of_one[record.connection_id] = replace(of_one[record.connection_id], waits=False)
 
     def _remove(self, connection_id: str, groups: Iterable[str], user: str | None) -> None:
         leaving = [(self._groups, group) for group in groups]

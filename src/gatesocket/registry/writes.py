@@ -19,7 +19,7 @@ from gatesocket.registry.base import Changes, Entry, Lease, Record
 from gatesocket.registry.bounds import Bounds, entry_bytes
 from gatesocket.registry.items import PRESENT, Item, encode_entry, number
 
-__all__ = ["Write", "append", "delete", "hold_back", "join", "leave", "release", "take"]
+__all__ = ["Write", "append", "delete", "hold_back", "join", "leave", "release", "stop_waiting", "take"]
 
 # The clauses of the conditions. Each is named for what it says of the record, and a record that doesn't exist fails
 # every one of them but the first half of FREE, which never stands without CURRENT: a comparison with an absent
@@ -162,6 +162,11 @@ def join(group: str) -> Write:
 def leave(group: str) -> Write:
     """Name *group* no more, if there is a record that does."""
     return Write("REMOVE #groups.#group", "attribute_exists(#groups.#group)", groups={"#group": group})
+
+
+def stop_waiting() -> Write:
+    """Let a membership say no more that its connection waits, if it does."""
+    return Write("REMOVE #waits", "attribute_exists(#waits)")
 
 
 def delete(holder: str) -> Write:
