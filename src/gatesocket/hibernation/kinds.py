@@ -231,8 +231,8 @@ def _save_iterator(value: Any, encoder: Encoder) -> Any:
 
 def _save_copy(value: Any, encoder: Encoder) -> Any:
     # Their own `__reduce__` writes what is still to come as a list; a deque's gives the deque and how far it is.
-    _made, (rest, *taken), *_state = value.__reduce__()
-    return [[encoder.at("(…)", list(itertools.islice(rest, *taken, None)))], None]
+    _made, (over, *taken), *_state = value.__reduce__()
+    return [[encoder.at("(…)", list(over)[sum(taken) :])], None]
 
 
 def _iterator_kind(name: str, cls: type, make: Callable[..., Iterator[Any]], save: Any = _save_iterator) -> None:

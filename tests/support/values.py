@@ -1,0 +1,56 @@
+"""Values on their way into a snapshot and out of it, without an app around them."""
+
+import json
+from collections.abc import Iterable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+from gatesocket.hibernation import instances, kinds  # noqa: F401 - they register their kinds
+from gatesocket.hibernation.bound import Home
+from gatesocket.hibernation.codec import Decoder, Encoder
+from gatesocket.hibernation.names import Index
+from support.lives import scope
+
+
+def home(
+    *,
+    modules: Iterable[str] = (),
+    imports: Iterable[str] = (),
+    state: Mapping[str, Any] | None = None,
+    **app_state: Any,
+) -> Home:
+    """What belongs to a run, for values that are written without one."""
+    members = dict(state or {})
+    app = SimpleNamespace(state=SimpleNamespace(_state=app_state))
+
+    async def receive() -> dict[str, Any]:
+        raise AssertionError("nothing is received here")
+
+    async def send(message: Any) -> None:
+        raise AssertionError("nothing is sent here")
+
+    return Home(
+        {**scope("/"), "app": app, "state": members},
+        receive,
+        send,
+        members,
+        Index(modules, {"state": members, "app.state": app_state}),
+        imports=frozenset(imports),
+    )
+
+
+def written(value: Any, at: Home | None = None) -> Any:
+    """What a snapshot holds of *value*."""
+    return json.loads(json.dumps(Encoder(at or home()).encode(value)))
+
+
+def read(data: Any, at: Home | None = None) -> Any:
+    """What waking makes of *data*."""
+    decoder = Decoder(at or home())
+    with decoder.reading("the value"):
+        return decoder.decode(data)
+
+
+def through(value: Any, at: Home | None = None) -> Any:
+    """*value* after it was written and read, by runs that have the same things around them."""
+    return read(written(value, at), at)
