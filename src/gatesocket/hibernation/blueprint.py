@@ -50,6 +50,8 @@ class Blueprint:
     """An app that is ready to hibernate."""
 
     routes: tuple[RoutePlan, ...]
+    endpoints: frozenset[str] = frozenset()
+    """The `Unit.key` of each endpoint."""
     providers: tuple[Any, ...] = ()
     """The FastAPI apps whose ``dependency_overrides`` have a say."""
     findings: tuple[Finding, ...] = ()
@@ -88,8 +90,10 @@ def blueprint_of(app: Any) -> Blueprint:
         adoption.adopt(function, needed=False)
     for provider in found.providers:
         install_overrides(provider)
+    routes = tuple(adoption.route(route) for route in found.routes)
     return Blueprint(
-        tuple(adoption.route(route) for route in found.routes),
+        routes,
+        frozenset(adoption.endpoints),
         tuple(found.providers),
         tuple(sorted(adoption.findings, key=_place)),
         tuple(sorted(adoption.notes, key=_place)),
@@ -115,9 +119,11 @@ class _Adoption:
     def __init__(self) -> None:
         self.findings: dict[Finding, None] = {}
         self.notes: dict[Finding, None] = {}
+        self.endpoints: set[str] = set()
 
     def route(self, found: FoundRoute) -> RoutePlan:
         units = self.adopt(found.endpoint, needed=True)
+        self.endpoints |= {unit.key for unit in units[:1]}
         for other in found.others:
             if wait_of_function(other) is Wait.SURELY:
                 units += self.adopt(other, needed=True)

@@ -20,8 +20,8 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
-from types import CellType, FrameType, FunctionType
-from typing import Any
+from types import CellType, FunctionType
+from typing import Any, NoReturn
 
 from gatesocket.exceptions import CannotHibernate, Finding, SnapshotError
 from gatesocket.hibernation import instances, kinds  # noqa: F401 - they register their kinds
@@ -32,11 +32,10 @@ from gatesocket.hibernation.codec import Decoder
 from gatesocket.hibernation.dependencies import Answers, install_overrides
 from gatesocket.hibernation.entry import ACTIVE, Activation
 from gatesocket.hibernation.names import Index
-from gatesocket.hibernation.origin import Origin, origin
 from gatesocket.hibernation.saving import save
-from gatesocket.hibernation.snapshot import Frame, Snapshot
+from gatesocket.hibernation.snapshot import Frame, Snapshot, name_of
 from gatesocket.hibernation.stack import walk
-from gatesocket.hibernation.tasks import InContext, Spawned, watch_tasks
+from gatesocket.hibernation.tasks import InContext, Spawned, own_place, watch_tasks
 from gatesocket.hibernation.transform import Unit
 from gatesocket.hibernation.units import adopt, adopt_called, unit_named, unit_of
 
@@ -48,7 +47,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_GRACE = 1.0
+GRACE = 1.0
 """Seconds that a task of the route's has to end, before the route is refused to hibernate."""
 
 
@@ -109,8 +108,10 @@ class Run:
         self._next_message = next_message
         self._given = Snapshot.load(snapshot) if snapshot is not None else None
         self._asleep: list[Frame] = list(self._given.frames) if self._given else []
+        for asleep in self._asleep:
+            unit_named(asleep.key)  # before anything runs: is it still there, and does it read as it did?
         self._decoder = Decoder(self._home(frame.key for frame in self._asleep))
-        self._refusal: CannotHibernate | None = None
+        self._refusal: CannotHibernate | SnapshotError | None = None
         self._left: list[Activation] = []
         self._task: asyncio.Task[Any] | None = None
         self._outside: Context = copy_context()
@@ -137,8 +138,9 @@ class Run:
         if self._refusal is not None:
             raise self._refusal
         if self._asleep:
-            name = self._asleep[0].key.partition("#")[0]
-            raise SnapshotError(f"the app ended without coming back to where the route waits, in {name}")
+            raise SnapshotError(
+                f"the app ended without coming back to where the route waits, in {self._asleep[0].name}"
+            )
         return self.result
 
     async def _call(self, app: App) -> None:
@@ -161,9 +163,7 @@ class Run:
             live = walk(sys._getframe())  # noqa: SLF001
             snapshot = save(live, lambda: self._home(each.unit.key for each in live), self._outside)
         except CannotHibernate as refusal:
-            # No Exception inside of the route: its `except Exception` is not meant for this.
-            self._refusal = refusal
-            raise Refused from refusal
+            self._refuse(refusal)
         self.result = snapshot.dump()
         self._left = [each.activation for each in live]
         for each in live:
@@ -171,13 +171,23 @@ class Run:
             each.activation.ends = each.ends
         raise Hibernate
 
+    def _refuse(self, error: CannotHibernate | SnapshotError) -> NoReturn:
+        # No Exception inside of the route: its `except Exception` is not meant for this.
+        self._refusal = error
+        raise Refused from error
+
     def begin(self, key: str, cells: Mapping[str, CellType]) -> Activation:
         """Begin a call of a transformed function: a new one, or the next that was saved."""
         if self._left and not self._giving_back:
             raise Hibernate
         frame = sys._getframe(2)  # noqa: SLF001 - transformed code, through entry.begin
         arguments = dict(frame.f_locals)
-        if not self._asleep or self._asleep[0].key != key:
+        if not self._asleep:
+            return Activation(self, arguments, cells)
+        if self._asleep[0].key != key:
+            if key in self._blueprint.endpoints:
+                # Nothing of it must run: it would begin from its top, in the middle of a conversation.
+                self._refuse(SnapshotError(f"{self._asleep[0].name} waits, but the connection leads to {name_of(key)}"))
             return Activation(self, arguments, cells)
         saved = self._asleep.pop(0)
         home = self._decoder.home
@@ -185,7 +195,7 @@ class Run:
         home.frames.append(own)
         home.imports = unit_of(frame.f_code).names
         values = {}
-        with self._decoder.reading(f"where {key.partition('#')[0]} waits"):
+        with self._decoder.reading(f"where {saved.name} waits"):
             for name, data in saved.locals.items():
                 home.offered = arguments.get(name)
                 values[name] = self._decoder.decode(data)
@@ -272,21 +282,22 @@ class Run:
 
     async def _await_tasks(self) -> None:
         """Let the tasks end that the route has started and not waited for."""
-        running = [spawned.task for spawned in self._spawned if not spawned.task.done()]
+        own = [spawned for spawned in self._spawned if spawned.is_own]
+        running = [spawned.task for spawned in own if not spawned.task.done()]
         if running:
-            await asyncio.wait(running, timeout=_GRACE)
-        self._spawned = [spawned for spawned in self._spawned if not spawned.task.done()]
-        if self._spawned:
+            await asyncio.wait(running, timeout=GRACE)
+        left = [spawned for spawned in own if not spawned.task.done()]
+        if left:
             raise CannotHibernate(
                 *(
                     Finding(
                         spawned.file,
                         spawned.line,
-                        f"the task {spawned.task.get_name()!r} still runs {_GRACE:g} s after the route began to wait "
+                        f"the task {spawned.task.get_name()!r} still runs {GRACE:g} s after the route began to wait "
                         "for the client: it can't live longer than the frame that started it",
                         "Await it before the receive, or hand the work to a job",
                     )
-                    for spawned in self._spawned
+                    for spawned in left
                 )
             )
 
@@ -295,10 +306,7 @@ class Run:
         task = asyncio.current_task()
         if task is self._task:
             return
-        frame: FrameType = sys._getframe(2)  # noqa: SLF001 - what has called receive
-        while frame.f_back is not None and origin(frame.f_code.co_filename) is not Origin.OWN:
-            frame = frame.f_back
         places = [(spawned.file, spawned.line) for spawned in self._spawned if spawned.task is task]
-        file, line = (places or [(frame.f_code.co_filename, frame.f_lineno)])[0]
+        file, line = places[0] if places else own_place(sys._getframe(2))  # noqa: SLF001
         what = "a task that begins here waits for the client: only the route itself can hibernate"
         raise CannotHibernate(Finding(file, line, what, "Receive in the route, and hand what came to the task"))

@@ -87,13 +87,18 @@ class _Attempt:
     def frame(self, number: int, live: "Live") -> Frame:
         unit, point = live.unit, live.point
         self.home.imports = unit.names
-        cells = None
+        cells: tuple[list[Any], list[Any]] | str | None = None
         free = unit.code.co_freevars
         entered = live.entered or number in self.plan.called
         direct = live.direct and number + 1 not in self.plan.called
         if free and not entered:
             closure = tuple(live.activation.cells[name] for name in free)
-            cells = named_function(self.home, unit.code, closure) or save_cells(free, closure, self.encoder)
+            cells = named_function(self.home, unit.code, closure)
+            if cells is None:
+                if not all(id(cell) in self.home.cells for cell in closure):
+                    # It shares variables with functions that aren't saved, and that its caller knows where to find.
+                    self.called.add(number)
+                cells = save_cells(free, closure, self.encoder)
         names = point.live.after if direct else point.live.again
         names |= {name for frame, name in self.plan.needed if frame == number}
         members = live.frame.f_locals

@@ -23,7 +23,7 @@ from typing import Any
 
 from gatesocket.exceptions import SnapshotError
 
-__all__ = ["Frame", "Snapshot"]
+__all__ = ["Frame", "Snapshot", "name_of"]
 
 _MAGIC = b"G1"
 _HEADER = len(_MAGIC) + 5
@@ -50,6 +50,16 @@ class Frame:
     cells: tuple[list[Any], list[Any]] | str | None = None
     """The encoded variables that it shares with functions around it, or the name of the function that has them; None if
     it shares none, or its caller makes it anew."""
+
+    @property
+    def name(self) -> str:
+        """The function's module and qualified name."""
+        return name_of(self.key)
+
+
+def name_of(key: str) -> str:
+    """The module and qualified name in a unit's key."""
+    return key.partition("#")[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,13 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 from gatesocket.hibernation.entry import ACTIVE
 from gatesocket.hibernation.origin import Origin, origin
 
-__all__ = ["InContext", "Spawned", "watch_tasks"]
+__all__ = ["IN_CONTEXT", "InContext", "Spawned", "own_place", "watch_tasks"]
 
 
 class InContext:
@@ -48,12 +48,14 @@ IN_CONTEXT: CodeType = InContext.__await__.__code__
 class Spawned:
     """A task that a route has spawned, and where."""
 
-    __slots__ = ("file", "line", "task")
+    __slots__ = ("file", "is_own", "line", "task")
 
-    def __init__(self, task: "asyncio.Task[Any]", file: str, line: int) -> None:
+    def __init__(self, task: "asyncio.Task[Any]", file: str, line: int, *, is_own: bool) -> None:
         self.task = task
         self.file = file
         self.line = line
+        self.is_own = is_own
+        """Whether it runs a coroutine of the app's. A library's may go on: a connection pool's is the process's."""
 
 
 class _Watcher:
@@ -69,14 +71,22 @@ class _Watcher:
             else self._earlier(loop, coroutine, **options)
         )
         run = ACTIVE.get()
-        code = getattr(coroutine, "cr_code", None)
-        # A library's own tasks, of a connection pool, may go on: they are of the process, not of the route.
-        if run is not None and code is not None and origin(code.co_filename) is Origin.OWN:
-            frame = sys._getframe(1)  # noqa: SLF001
-            while frame.f_back is not None and origin(frame.f_code.co_filename) is not Origin.OWN:
-                frame = frame.f_back
-            run.spawned(Spawned(task, frame.f_code.co_filename, frame.f_lineno))
+        if run is not None:
+            code = getattr(coroutine, "cr_code", None)
+            is_own = code is not None and origin(code.co_filename) is Origin.OWN
+            run.spawned(Spawned(task, *own_place(sys._getframe(1)), is_own=is_own))  # noqa: SLF001
         return task
+
+
+def own_place(frame: FrameType) -> tuple[str, int]:
+    """The file and line of the app's own code that has led to *frame*; its own, if none has."""
+    place = (frame.f_code.co_filename, frame.f_lineno)
+    outer: FrameType | None = frame
+    while outer is not None and outer.f_code is not IN_CONTEXT:
+        if origin(outer.f_code.co_filename) is Origin.OWN:
+            return outer.f_code.co_filename, outer.f_lineno
+        outer = outer.f_back
+    return place
 
 
 def watch_tasks(loop: asyncio.AbstractEventLoop) -> None:
