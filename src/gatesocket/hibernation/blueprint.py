@@ -43,6 +43,9 @@ class RoutePlan:
     line: int
     points: tuple[PointPlan, ...]
     """Where it may hibernate, in its endpoint and in the functions that this is known to await."""
+    function: FunctionType
+    units: tuple[Unit, ...]
+    """The endpoint, and the functions that it is known to await and that may wait for the client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,8 @@ class _Adoption:
         ]
         code = found.endpoint.__code__
         name = f"{found.endpoint.__module__}:{found.endpoint.__qualname__}"
-        return RoutePlan(found.path, name, code.co_filename, code.co_firstlineno, tuple(points))
+        place = (code.co_filename, code.co_firstlineno)
+        return RoutePlan(found.path, name, *place, tuple(points), found.endpoint, tuple(units))
 
     def adopt(self, function: FunctionType, *, needed: bool) -> list[Unit]:
         units: dict[str, Unit] = {}

@@ -23,7 +23,7 @@ from gatesocket.exceptions import SnapshotError
 from gatesocket.hibernation.codec import Decoder, Encoder, Kind, Unsaveable, attributes, register
 from gatesocket.hibernation.names import Index, find, is_own, name_of
 from gatesocket.hibernation.origin import Origin, origin
-from gatesocket.hibernation.source import nested_codes
+from gatesocket.hibernation.source import nested_codes, originals
 
 __all__ = ["Home", "SocketMessages"]
 
@@ -242,10 +242,6 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
     yield code
     for nested in nested_codes(code):
         yield from _codes(nested)
-
-
-originals: dict[CodeType, CodeType] = {}
-"""The code that each transformed code was made of, under which it is found in the function around it."""
 
 
 def _save_function(value: FunctionType, encoder: Encoder) -> Any:

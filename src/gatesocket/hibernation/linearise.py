@@ -8,7 +8,7 @@ as ``await call(...)`` or ``name = await call(...)``, with everything that was e
 
 becomes, with temporaries whose dotted names can't clash with anyone's::
 
-    .t1 = total                                   # `+=` reads it before the right side runs
+    .t1 = total                                   # a function shares it: `+=` reads it first
     .t2 = len(log(f"{next(ids)}: "))              # evaluated once, before the await, as it was
     .t3 = await ws.receive_text()                 # the point
     .t1 += .t2 + len(.t3)

@@ -30,7 +30,7 @@ from starlette.endpoints import WebSocketEndpoint
 from starlette.websockets import WebSocket
 
 from gatesocket.hibernation.origin import Origin, origin
-from gatesocket.hibernation.source import FunctionNode, NoSource, locate
+from gatesocket.hibernation.source import FunctionNode, NoSource, locate, originals
 
 __all__ = [
     "ITERATORS",
@@ -286,7 +286,7 @@ _known_waits: dict[tuple[str, CodeType], Wait] = {}
 
 def wait_of_function(function: FunctionType) -> Wait:
     """How sure it is that a call of *function* waits for the client somewhere inside."""
-    code = function.__code__
+    code = originals.get(function.__code__, function.__code__)
     key = (function.__module__, code)
     if key not in _known_waits:
         if not code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):

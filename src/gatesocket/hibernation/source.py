@@ -33,9 +33,12 @@ from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import Any
 
-__all__ = ["FunctionNode", "NoSource", "Source", "locate", "nested_codes"]
+__all__ = ["FunctionNode", "NoSource", "Source", "locate", "nested_codes", "originals"]
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+
+originals: dict[CodeType, CodeType] = {}
+"""The code that each transformed code was made of."""
 
 _FUTURE_FLAGS = 0
 for _feature in __future__.all_feature_names:
@@ -108,7 +111,7 @@ def locate(function: FunctionType) -> Source:
         NoSource: there is no source (a lambda, a function made by ``exec``), or compiling it again doesn't give what
             runs: the file was edited since, or an import hook has rewritten it.
     """
-    code = function.__code__
+    code = originals.get(function.__code__, function.__code__)
     lines = linecache.getlines(code.co_filename, function.__globals__)
     if not lines:
         raise NoSource(f"the source file {code.co_filename} can't be read")
