@@ -114,10 +114,16 @@ def _types(unit: Unit) -> dict[str, str]:
     """The types of a function's locals, as far as annotations and assignments show them."""
     node = unit.source.node
     types: dict[str, str] = {}
+    pairs: list[tuple[ast.expr, ast.expr]] = []
     for child in inside(*node.body):
         match child:
-            case ast.Assign([ast.Name(name)], value) | ast.NamedExpr(ast.Name(name), value) if kind := _type(value):
-                types.setdefault(name, kind)
+            case ast.Assign([ast.Tuple(targets)], ast.Tuple(values)):
+                pairs += zip(targets, values, strict=False)  # one of them may be starred
+            case ast.Assign([target], value) | ast.NamedExpr(target, value):
+                pairs.append((target, value))
+    for target, value in pairs:
+        if isinstance(target, ast.Name) and (kind := _type(value)):
+            types.setdefault(target.id, kind)
     for child in inside(*node.body):
         match child:
             case ast.AnnAssign(ast.Name(name), annotation):

@@ -41,6 +41,7 @@ __all__ = ["RUNTIME", "Body", "PointAwait", "linearise", "runtime_name"]
 
 _Node = TypeVar("_Node", bound=ast.AST)
 _Loop = ast.For | ast.AsyncFor
+_Comprehension = ast.ListComp | ast.SetComp | ast.DictComp
 
 RUNTIME = ".gatesocket"
 """The global that transformed code reaches the runtime by."""
@@ -75,9 +76,11 @@ class Body:
 def linearise(node: FunctionNode, environment: Environment, cells: Iterable[str]) -> Body:
     """Linearise the body of *node*, whose variables *cells* are shared with other functions."""
     found = scan(node, environment)
+    if found.refusals:
+        return Body([], [], found.calls, found.refusals, found.maybes, {})
     work = _Lineariser(environment, found.waits, frozenset(cells))
     statements = work.block(node.body)
-    return Body(statements, work.points, found.calls, found.refusals + work.refusals, found.maybes, work.entered)
+    return Body(statements, work.points, found.calls, [], found.maybes, work.entered)
 
 
 def runtime_name(name: str, like: ast.AST) -> ast.expr:
@@ -129,7 +132,6 @@ class _Lineariser:
         self.cells = cells
         self.count = 0
         self.points: list[PointAwait] = []
-        self.refusals: list[Refusal] = []
         self.entered: dict[int, str] = {}
 
     def waiting(self, *nodes: ast.AST | None) -> bool:
@@ -325,8 +327,8 @@ class _Lineariser:
         ]
         return statements, _at(node, _load(name))
 
-    def _generatorexp(self, node: ast.GeneratorExp) -> tuple[list[ast.stmt], ast.expr]:
-        # Only the first iterable is evaluated here and now; a point elsewhere was refused.
+    def _generatorexp(self, node: ast.GeneratorExp | _Comprehension) -> tuple[list[ast.stmt], ast.expr]:
+        # Only the first iterable is evaluated here and now; a point elsewhere in a generator was refused.
         first, *rest = node.generators
         before, iterable = self.expression(first.iter)
         return before, _changed(node, generators=[_changed(first, iter=iterable), *rest])
@@ -341,9 +343,12 @@ class _Lineariser:
         return self._comprehension(node, ast.Dict([], []), "__setitem__", [node.key, node.value])
 
     def _comprehension(
-        self, node: ast.ListComp | ast.SetComp | ast.DictComp, empty: ast.expr, method: str, elements: list[ast.expr]
+        self, node: _Comprehension, empty: ast.expr, method: str, elements: list[ast.expr]
     ) -> tuple[list[ast.stmt], ast.expr]:
         """Write a comprehension as the loops that it stands for, its variables renamed to temporaries."""
+        first, *rest = node.generators
+        if first not in self.waits and not self.waiting(*elements, *first.ifs, *rest):
+            return self._generatorexp(node)
         result = self.temporary()
         targets = {
             child.id: self.temporary("v")
@@ -351,10 +356,6 @@ class _Lineariser:
             for child in ast.walk(generator.target)
             if isinstance(child, ast.Name)
         }
-        if any(isinstance(child, ast.Lambda | ast.GeneratorExp) for child in ast.walk(node)):
-            what = "a comprehension that waits for the client can't have a lambda or a generator in it"
-            self.refusals.append(Refusal(node.lineno, what, "Write it as a `for` loop"))
-            return [], node
         renamed = _Renamed(targets, self.waits)
         call = ast.Call(
             ast.Attribute(_load(result), method, ast.Load()), [renamed.visit(element) for element in elements], []

@@ -183,7 +183,7 @@ def reads(node: ast.AST | None) -> _Names:
     match node:
         case None:
             return _NOTHING
-        case ast.Name(name, ast.Load()):
+        case ast.Name(name, ast.Load() | ast.Del()):  # what isn't there can't be deleted
             return frozenset({name})
         case ast.AugAssign(ast.Name(name), _, value):
             return reads(value) | {name}

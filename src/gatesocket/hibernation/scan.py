@@ -9,7 +9,7 @@ import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gatesocket.hibernation.points import SPAWNERS, Environment, Wait, inside
+from gatesocket.hibernation.points import SPAWNERS, Environment, Wait, inside, wait_of_body
 from gatesocket.hibernation.source import FunctionNode
 
 __all__ = ["Refusal", "Scan", "scan"]
@@ -45,6 +45,11 @@ class Scan:
 def scan(node: FunctionNode, environment: Environment) -> Scan:
     """Look through the body of *node*, but not into the functions that are defined in it."""
     scanner = _Scanner(environment)
+    if any(isinstance(child, ast.Yield) for child in inside(*node.body)):
+        if wait_of_body(node, environment) is Wait.SURELY:
+            what = "an async generator can't hibernate half-way"
+            scanner.refuse(node, what, "Receive in a plain `async def`, and return what came")
+        return scanner.found
     scanner.visit_all(node.body)
     return scanner.found
 
@@ -67,7 +72,8 @@ class _Scanner:
             case ast.Lambda():
                 pass
             case ast.ClassDef():
-                self.visit_all(list(ast.iter_child_nodes(node)), barred or "in the body of a class")
+                reason = barred or "in the decorators or bases of a class"
+                self.visit_all([*node.decorator_list, *node.bases, *node.keywords], reason)
             case ast.TryStar():
                 self.visit_all(list(ast.iter_child_nodes(node)), barred or "in a `try` with `except*`")
             case ast.Try(body, handlers, orelse, finalbody):
@@ -76,16 +82,30 @@ class _Scanner:
             case ast.match_case(_, guard, body):
                 self.visit_all([guard] if guard else [], barred or "in the guard of a `case`")
                 self.visit_all(body, barred)
-            case ast.GeneratorExp(element, [first, *more]):
-                # Only the first iterable is evaluated here and now.
-                self.visit(first.iter, barred)
-                reason = barred or "in a generator expression"
-                self.note(first, reason)
-                self.visit_all([element, *first.ifs, *more], reason)
+            case ast.GeneratorExp(generators=[first, *_]):
+                self.visit_comprehension(node, first, barred, barred or "in a generator expression")
+            case (
+                ast.ListComp(generators=[first, *_])
+                | ast.SetComp(generators=[first, *_])
+                | ast.DictComp(generators=[first, *_])
+            ):
+                # They are written as loops, whose variables aren't a comprehension's own any more.
+                sharing = any(isinstance(child, ast.Lambda | ast.GeneratorExp) for child in ast.walk(node))
+                inner = barred or ("in a comprehension with a lambda or a generator in it" if sharing else None)
+                self.visit_comprehension(node, first, barred, inner)
             case _:
                 self.look_at(node)
                 self.note(node, barred)
                 self.visit_all(list(ast.iter_child_nodes(node)), barred)
+
+    def visit_comprehension(
+        self, node: ast.expr, first: ast.comprehension, barred: str | None, barred_inside: str | None
+    ) -> None:
+        """Visit what is evaluated for each item; only the first iterable is evaluated once, and before."""
+        self.visit(first.iter, barred)
+        self.note(first, barred_inside)
+        others = [child for child in ast.iter_child_nodes(node) if child is not first]
+        self.visit_all([*others, *first.ifs], barred_inside)
 
     def note(self, node: ast.AST, barred: str | None) -> None:
         """Note *node* itself, if it waits."""
@@ -111,9 +131,6 @@ class _Scanner:
                 for item in items:
                     if isinstance(item.context_expr, ast.Call) and self.receives_in(body):
                         self.look_at_block(item.context_expr)
-            case ast.Yield() | ast.YieldFrom():
-                what = "an async generator can't hibernate half-way"
-                self.refuse(node, what, "Receive in a plain `async def`, and return what came")
 
     def look_at_call(self, call: ast.Call) -> None:
         if self.environment.callee(call) and self.environment.wait(ast.Await(call)) is not Wait.NEVER:
@@ -150,7 +167,7 @@ class _Scanner:
             for child in inside(*body)
         )
 
-    def refuse(self, node: ast.expr, what: str, remedy: str) -> None:
+    def refuse(self, node: ast.expr | ast.stmt, what: str, remedy: str) -> None:
         self.found.refusals.append(Refusal(node.lineno, what, remedy))
 
 
