@@ -2,7 +2,6 @@
 
 import ast
 import textwrap
-from types import CellType, CodeType, FunctionType
 from typing import Any
 
 from starlette.websockets import WebSocket
@@ -10,7 +9,7 @@ from starlette.websockets import WebSocket
 from gatesocket.hibernation.linearise import Body, PointAwait, linearise
 from gatesocket.hibernation.points import Environment
 
-__all__ = ["environment", "function", "linearised", "lines", "parsed", "shown"]
+__all__ = ["environment", "linearised", "lines", "parsed", "shown"]
 
 
 def lines(text: str) -> str:
@@ -48,16 +47,3 @@ class _Plain(ast.NodeTransformer):
 
     def visit_PointAwait(self, node: PointAwait) -> ast.Await:
         return ast.copy_location(ast.Await(self.visit(node.value)), node)
-
-
-def function(text: str, file: str, **known: Any) -> FunctionType:
-    """The function that *text* defines last, as if it lay in *file*; one in another function is not called for it."""
-    namespace: dict[str, Any] = {"__name__": "written", "WebSocket": WebSocket, **known}
-    code = compile(lines(text) + "\n", file, "exec")
-    exec(code, namespace)
-    return next(value for value in reversed(list(namespace.values())) if isinstance(value, FunctionType))
-
-
-def bare(code: CodeType) -> FunctionType:
-    """A function of *code*, whose variables aren't set."""
-    return FunctionType(code, {}, closure=tuple(CellType() for _ in code.co_freevars))

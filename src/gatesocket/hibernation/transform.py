@@ -3,14 +3,14 @@
 The linearised function gets a *resume point* ``.at``: 0 when it is called by somebody, the number of a point when it is
 woken. Until the point is reached, every statement that doesn't lead to it is skipped::
 
-    async def chat(ws, room):                     async def chat(ws, room):
+    async def chat(ws: WebSocket, room):          async def chat(ws: WebSocket, room):
         seen = set()                                  .a = .gatesocket.begin("app:chat#3f2a…")
         while True:                                   .at = .a.at
             text = await ws.receive_text()            if .at:
             if text in seen:                              .s = .a.saved
-                continue                                  if "ws" in .s: ws = .s["ws"]
-            seen.add(text)                                if "room" in .s: room = .s["room"]
-            await announce(room, text)                    if "seen" in .s: seen = .s["seen"]
+                continue                                  if "room" in .s: room = .s["room"]
+            seen.add(text)                                if "seen" in .s: seen = .s["seen"]
+            await announce(room, text)                    if "ws" in .s: ws = .s["ws"]
                                                       try:
                                                           if not .at:
                                                               seen = set()

@@ -602,8 +602,8 @@ def test_a_comprehension_with_a_point_and_a_scope_of_its_own_in_it_is_refused(in
 
     (refusal,) = body.refusals
     assert refusal.line == 3  # the `def` is in the first
-    assert refusal.what == "a comprehension that waits for the client can't have a lambda or a generator in it"
-    assert refusal.remedy == "Write it as a `for` loop"
+    assert refusal.what == "the route can't wait for the client in a comprehension with a lambda or a generator in it"
+    assert refusal.remedy == "Receive before it, and keep what came in a local variable"
 
 
 def test_points_are_numbered_in_their_order_and_know_their_source() -> None:

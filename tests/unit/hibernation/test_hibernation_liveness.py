@@ -134,7 +134,7 @@ CASES = {
         {"ws", "b", "e"},
     ),
     "so does a `match`": (
-        "await ws.receive()\nmatch a:\n    case [b, *c] | {1: b, **c} if d:\n        g(b, c)\n    case e.f:\n        h()",
+        "await ws.receive()\nmatch a:\n    case [b, *c] | {1: b, **c} if d:\n        g(b, c)\n    case e.f: h()",
         {"ws", "a", "d", "e", "h"},
     ),
     "a `match` may choose nothing": (
