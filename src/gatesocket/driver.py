@@ -7,14 +7,15 @@ behind a record that any other process can go on from.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from starlette.types import ASGIApp
 
-from gatesocket import backend, hibernation, scope
+from gatesocket import backend, hibernation, limits, scope
 from gatesocket.connection import SCOPE_KEY, current_connection
 from gatesocket.events import Connect, Disconnect, Message
 from gatesocket.exceptions import (
@@ -26,7 +27,7 @@ from gatesocket.exceptions import (
     RecordTooLarge,
     SnapshotError,
 )
-from gatesocket.registry.base import Entry, Lease, Record, Taken
+from gatesocket.registry.base import Busy, Entry, Lease, Record, Taken
 from gatesocket.run import Run
 from gatesocket.session import Session, State
 from gatesocket.settings import Settings
@@ -57,8 +58,17 @@ class Answer:
     body: bytes = b""
 
 
-LEASE_MARGIN = 1_000
+LEASE_MARGIN: Final = 1_000
 """Milliseconds by which a lease outlives its holder's time limit, for clocks that differ between two Lambda hosts."""
+
+HAND_OVER_MARGIN: Final = 2_000
+"""Milliseconds before its time limit in which an invocation begins no further message: a wake goes on with the rest."""
+
+MAX_ATTEMPTS: Final = 3
+"""Holders in a row that may die of what is in an inbox, before its messages are dropped and the route is ended.
+
+As many again may die of the route's end, before the connection is forgotten without it.
+"""
 
 
 class Driver:
@@ -71,6 +81,7 @@ class Driver:
             without a waker makes that an error where it is needed.
         settings: the deployment's settings.
         on_error: is told of every exception that a route let out, after it was logged.
+        sleep: waits between the tries to post to a connection whose handshake may not have completed yet.
     """
 
     def __init__(
@@ -80,6 +91,8 @@ class Driver:
         through: backend.Backend,
         settings: Settings,
         on_error: Callable[[Exception], None],
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._app = app
         self._blueprint = blueprint
@@ -90,6 +103,7 @@ class Driver:
         self._settings = settings
         self._clock = through.clock
         self._on_error = on_error
+        self._sleep = sleep
         self._arrivals: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         only = blueprint.routes[0].path if len(blueprint.routes) == 1 else "/"
         # An app with one route that needs no parameters needs no path either.
@@ -139,12 +153,12 @@ class Driver:
         """Wake the route for a message, unless another invocation has the connection and will see to it."""
         entry = Entry("message", event.message_id, event.text)
         try:
-            known = await self._enter(event.connection_id, entry, invocation)
+            taken = await self._enter(event.connection_id, entry, invocation)
         except InboxFull as error:
             logger.warning("%s; message %s is lost and the connection is closed", error, event.message_id)
             await self._close(event.connection_id)
             return
-        if not known:
+        if taken is None:
             logger.warning(
                 "connection %s sent message %s but has no record: it expired, or its route has ended; it is closed",
                 event.connection_id,
@@ -155,17 +169,27 @@ class Driver:
     async def disconnect(self, event: Disconnect, invocation: Invocation) -> None:
         """Wake the route for its end, after whatever came before."""
         entry = Entry("disconnect", event.request_id, event.reason, event.code)
-        if not await self._enter(event.connection_id, entry, invocation):
+        taken = await self._enter(event.connection_id, entry, invocation)
+        if taken is None:
             # The ordinary end of a connection that its route closed.
             logger.debug("connection %s has left and has no record", event.connection_id)
+        elif isinstance(taken, Busy) and self._waker is not None:
+            # Nothing else comes from this client: if the holder dies, nobody would find what it left. Its lease is over
+            # before one would be that began now.
+            await self._waker.wake(event.connection_id, delay=self._lease_seconds(invocation))
 
     async def wake(self, connection_id: str, wake_id: str, invocation: Invocation) -> None:
-        """Deliver what is held back for a connection."""
-        if not await self._enter(connection_id, Entry("wake", wake_id), invocation):
+        """Deliver what is held back for a connection, and go on with what another invocation left."""
+        try:
+            taken = await self._enter(connection_id, Entry("wake", wake_id), invocation)
+        except InboxFull as error:
+            logger.debug("%s, and its holder is there; wake %s isn't needed", error, wake_id)
+            return
+        if taken is None:
             logger.debug("connection %s had ended before its wake came", connection_id)
 
-    async def _enter(self, connection_id: str, entry: Entry, invocation: Invocation) -> bool:
-        """Put *entry* into the inbox and see to it, if nobody else does; return whether the connection is known."""
+    async def _enter(self, connection_id: str, entry: Entry, invocation: Invocation) -> Taken | Busy | None:
+        """Put *entry* into the inbox and see to it, if nobody else does; return what the registry answered."""
         lease = Lease(invocation.id, invocation.deadline + LEASE_MARGIN)
         # Where one process serves many events at once, as an emulator's does, what came first is put down first. Lambda
         # gives a process one event at a time; between processes only the registry's order counts.
@@ -174,37 +198,72 @@ class Driver:
             taken = await self._registry.take(connection_id, entry, lease, now=self._clock())
         if isinstance(taken, Taken):
             await self._wake(taken.record, invocation)
-        return taken is not None
+        return taken
 
     async def _wake(self, record: Record, invocation: Invocation) -> None:
-        """Run the route on the inbox until the inbox is empty and the lease is given up, or until the route ends."""
+        """Run the route on the inbox until the inbox is empty and the lease is given up, or until the route ends.
+
+        Without much time left, the lease is given up before that, and a wake goes on.
+        """
         session = Session(record.connection_id, State.OPEN, binary=self._settings.binary is not None)
-        run = self._run(session, record.expires_at, record)
+        run = self._run(session, record.expires_at, record, invocation)
+        try:
+            left = await self._hold(run, record, invocation)
+        except LeaseLost as error:
+            logger.warning("%s; what this one would have written is left to it", error)
+            return
+        if left:
+            # Only now: a wake that came before would leave it to this invocation.
+            await self._ask_for_wake(run.connection_id)
+
+    async def _hold(self, run: Run, record: Record, invocation: Invocation) -> bool:
+        """Run the route for as long as the lease is held; return whether there is a rest for somebody else."""
         snapshot, entries, seen = record.snapshot, record.inbox, 0
         try:
             while True:
-                await run.feed(entries)
+                run.feed(entries)
                 seen += len(entries)
-                failed = False
-                if snapshot is not None and run.waiting:
-                    snapshot, failed = await self._activate(run, scope.load(record.scope), invocation, snapshot)
+                if record.attempts > MAX_ATTEMPTS:
+                    snapshot = await self._give_up(run, record, snapshot)
+                snapshot, failed = await self._drain(run, record, invocation, snapshot)
                 if snapshot is None:
-                    # 1011, "internal error", is what a client sees of it with `close_message`.
-                    await run.close(1011 if failed else 1000)
-                    await self._registry.delete(record.connection_id, holder=invocation.id)
-                    return
-                changes = run.changes(snapshot)
-                entries = await self._registry.release(record, changes, seen=seen, now=self._clock())
+                    await self._end(run, invocation, 1011 if failed else 1000)
+                    return False
+                entries = await self._registry.release(record, run.changes(snapshot), seen=seen, now=self._clock())
                 if not entries:
-                    return
-        except LeaseLost as error:
-            logger.warning("%s; what this one would have written is left to it", error)
+                    return bool(run.rest)
         except SnapshotError as error:
             # 1012, "service restart": the client comes back to the code of today. The codes are IANA's,
             # https://www.iana.org/assignments/websocket/websocket.xml#close-code-number.
             await self._abandon(run, invocation, 1012, error)
         except RecordTooLarge as error:
             await self._abandon(run, invocation, 1011, error)
+        return False
+
+    async def _drain(
+        self, run: Run, record: Record, invocation: Invocation, snapshot: bytes | None
+    ) -> tuple[bytes | None, bool]:
+        """Let the route receive all that there is, or that there is time for; return as `_activate` does."""
+        failed = False
+        await run.deliver()
+        while snapshot is not None and run.waiting:
+            snapshot, failed = await self._activate(run, scope.load(record.scope), invocation, snapshot)
+            await run.deliver()
+        return snapshot, failed
+
+    async def _give_up(self, run: Run, record: Record, snapshot: bytes | None) -> bytes | None:
+        """Drop what earlier holders have died of, and end the route; return None if they died of that, too."""
+        logger.error(
+            "connection %s: %d invocations in a row have died of it; it is closed, and these messages are dropped: %s",
+            run.connection_id,
+            record.attempts - 1,
+            ", ".join(entry.id for entry in run.rest if entry.kind == "message") or "none",
+        )
+        try:
+            await run.give_up(1011)
+        except GatewayError:
+            logger.exception("connection %s could not be closed", run.connection_id)
+        return snapshot if record.attempts <= 2 * MAX_ATTEMPTS else None
 
     async def _activate(
         self, run: Run, connection_scope: scope.Scope, invocation: Invocation, snapshot: bytes | None
@@ -237,9 +296,17 @@ class Driver:
     async def _abandon(self, run: Run, invocation: Invocation, code: int, error: Exception) -> None:
         """Close a connection whose route can't be woken any more."""
         logger.error("connection %s can't go on and is closed: %s", run.connection_id, error)
-        await run.close(code)
-        await self._registry.delete(run.connection_id, holder=invocation.id)
+        await self._end(run, invocation, code)
         self._on_error(error)
+
+    async def _end(self, run: Run, invocation: Invocation, code: int) -> None:
+        """Close a connection, which a client sees the code of with `close_message`, and forget it."""
+        try:
+            await run.close(code)
+        except GatewayError:
+            # Forgotten all the same: its route must not end twice. If it is still there, its next message closes it.
+            logger.exception("connection %s could not be closed", run.connection_id)
+        await self._registry.delete(run.connection_id, holder=invocation.id)
 
     async def _close(self, connection_id: str) -> None:
         """Close a connection that this invocation doesn't run."""
@@ -258,7 +325,20 @@ class Driver:
             )
         await self._waker.wake(connection_id)
 
-    def _run(self, session: Session, expires_at: int, record: Record | None = None) -> Run:
+    def _lease_seconds(self, invocation: Invocation) -> int:
+        """Whole seconds until a lease that this invocation took would be over; SQS can't wait for longer than 900."""
+        milliseconds = invocation.deadline + LEASE_MARGIN - self._clock()
+        return min(math.ceil(milliseconds / 1000), limits.WAKE_DELAY_SECONDS)
+
+    def _run(
+        self, session: Session, expires_at: int, record: Record | None = None, invocation: Invocation | None = None
+    ) -> Run:
+        def has_time() -> bool:
+            # Without a waker there is nobody to leave the rest to.
+            if invocation is None or self._waker is None:
+                return True
+            return self._clock() < invocation.deadline - HAND_OVER_MARGIN
+
         return Run(
             session,
             self._registry,
@@ -266,4 +346,6 @@ class Driver:
             expires_at=expires_at,
             close_message=self._settings.close_message,
             record=record,
+            has_time=has_time,
+            sleep=self._sleep,
         )

@@ -40,6 +40,7 @@ class Run:
         expires_at: int,
         close_message: bool,
         record: Record | None = None,
+        has_time: Callable[[], bool] = lambda: True,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.connection_id = session.connection_id
@@ -50,49 +51,85 @@ class Run:
         self._gateway = gateway
         self._expires_at = expires_at
         self._close_message = close_message
+        self._has_time = has_time
         self._sleep = sleep
-        self._messages: deque[dict[str, Any]] = deque()
-        # Three views of one thing: what the route has asked for, what the membership items say, what the record says.
-        self._recorded = record.groups if record else frozenset()
-        self._written = self._recorded
-        self._groups = self._recorded
+        self._connecting = False
+        self._inbox: deque[Entry] = deque()
+        self._end: Entry | None = None
+        self._received = False
+        # What the registry says, and what the route has asked for; the difference is written when it hibernates.
+        self._written = record.groups if record else frozenset()
+        self._groups = self._written
         self._user = record.user if record else None
 
     # What the route receives.
 
     def connect(self) -> None:
         """Let the route see the handshake."""
-        self._messages.append({"type": "websocket.connect"})
+        self._connecting = True
 
-    async def feed(self, entries: Iterable[Entry]) -> None:
-        """Let the route see what came into the inbox, once everything held back has been delivered."""
-        entries = tuple(entries)
-        # Whatever the client sent, it sent through an open socket.
-        self.live = self.live or any(entry.kind == "message" for entry in entries)
-        await self._deliver_outbox()
+    def feed(self, entries: Iterable[Entry]) -> None:
+        """Take up what came into the inbox, after what came before.
+
+        A disconnect is known at once, so that nothing is sent any more; the route receives it after its messages.
+        """
         for entry in entries:
             match entry.kind:
-                case "message":
-                    self._messages.append(received(entry.body, binary=self.session.binary))
+                case "message" | "post":
+                    # A queue that forwards messages may bring one again whose first holder has died.
+                    if entry not in self._inbox:
+                        self._inbox.append(entry)
+                    # Whatever the client sent, it sent through an open socket.
+                    self.live = self.live or entry.kind == "message"
                 case "disconnect":
-                    self.session = replace(self.session, state=State.GONE, code=entry.code, reason=entry.body)
-                case "post":
-                    await self._deliver(entry.body)
+                    self._end = self._end or entry
+                    self.session = replace(self.session, state=State.GONE, code=self._end.code, reason=self._end.body)
                 case "wake":
                     pass
 
+    async def deliver(self) -> None:
+        """Post what was held back: the outbox, and texts from elsewhere that no message came before."""
+        while self.outbox and not self.session.ended:
+            await self._deliver(self.outbox[0])
+            del self.outbox[0]
+        while self.delivering:
+            if not self.session.ended:
+                await self._deliver(self._inbox[0].body)
+            self._inbox.popleft()
+
+    @property
+    def delivering(self) -> bool:
+        """Whether a text from elsewhere is what comes next."""
+        return bool(self._inbox) and self._inbox[0].kind == "post"
+
     @property
     def waiting(self) -> bool:
-        """Whether there is anything for the route to receive."""
-        return bool(self._messages) or self.session.ended
+        """Whether there is anything for the route to receive now.
+
+        Each run lets its route receive one message at least, however little time it has; so the inbox gets shorter.
+        """
+        if self._connecting:
+            return True
+        if self._inbox:
+            return not self.delivering and (not self._received or self._has_time())
+        return self.session.ended
+
+    @property
+    def rest(self) -> tuple[Entry, ...]:
+        """What the route hasn't received of the inbox."""
+        return (*self._inbox, self._end) if self._end else tuple(self._inbox)
 
     def next_message(self) -> dict[str, Any] | None:
-        """Return the next ASGI message for the route; None if there is none yet, so that it hibernates."""
-        if self._messages:
-            return self._messages.popleft()
-        if self.session.ended:
-            return {"type": "websocket.disconnect", "code": self.session.code, "reason": self.session.reason}
-        return None
+        """Return the next ASGI message for the route; None if there is none now, so that it hibernates."""
+        if not self.waiting:
+            return None
+        if self._connecting:
+            self._connecting = False
+            return {"type": "websocket.connect"}
+        if self._inbox:
+            self._received = True
+            return received(self._inbox.popleft().body, binary=self.session.binary)
+        return {"type": "websocket.disconnect", "code": self.session.code, "reason": self.session.reason}
 
     # What the route sends.
 
@@ -128,6 +165,18 @@ class Run:
         if not self.session.ended:
             await self.send({"type": "websocket.close", "code": code})
 
+    async def give_up(self, code: int) -> None:
+        """End the connection as if its client had left with *code*, if it hasn't left already; drop what waits.
+
+        Raises:
+            GatewayError: it couldn't be closed; for the route it has ended all the same.
+        """
+        self._inbox.clear()
+        self.outbox.clear()
+        if not self.session.ended:
+            self.session = replace(self.session, state=State.GONE, code=code)
+            await self._close(self.session)
+
     async def _post(self, text: str) -> None:
         try:
             await self._gateway.post(self.connection_id, text)
@@ -147,11 +196,6 @@ class Run:
             await self._gateway.close(self.connection_id)
         except ConnectionGone:
             logger.debug("connection %s had left before it was closed", self.connection_id)
-
-    async def _deliver_outbox(self) -> None:
-        while self.outbox and not self.session.ended:
-            await self._deliver(self.outbox[0])
-            del self.outbox[0]
 
     async def _deliver(self, text: str) -> None:
         """Post what was held back, to a socket that may not be live for a moment yet."""
@@ -215,7 +259,8 @@ class Run:
             snapshot=snapshot,
             outbox=tuple(self.outbox),
             live=self.live,
-            joined=self._groups - self._recorded,
-            left=self._recorded - self._groups,
+            joined=self._groups - self._written,
+            left=self._written - self._groups,
             user=self._user,
+            inbox=self.rest,
         )

@@ -179,7 +179,7 @@ async def test_a_full_inbox_takes_nothing_but_a_disconnect(make_registry: MakeRe
     assert record.inbox == (HELLO, THERE, LEFT)
 
 
-async def test_a_full_inbox_of_a_dead_holder_can_be_taken_by_a_disconnect_only(make_registry: MakeRegistry) -> None:
+async def test_a_full_inbox_of_a_dead_holder_can_be_taken_by_a_disconnect(make_registry: MakeRegistry) -> None:
     registry = make_registry(bounds=Bounds(inbox_entries=1))
     await taken(registry)
     with pytest.raises(InboxFull):
@@ -187,6 +187,17 @@ async def test_a_full_inbox_of_a_dead_holder_can_be_taken_by_a_disconnect_only(m
     answer = await registry.take(ANN, LEFT, SECOND, now=LATER)
     assert isinstance(answer, Taken)
     assert answer.record.inbox == (HELLO, LEFT)
+
+
+async def test_a_full_inbox_of_a_dead_holder_can_be_taken_by_a_wake(make_registry: MakeRegistry) -> None:
+    registry = make_registry(bounds=Bounds(inbox_entries=1))
+    await taken(registry)
+    wake = Entry("wake", "w")
+    with pytest.raises(InboxFull):
+        await registry.take(ANN, wake, SECOND, now=NOW)
+    answer = await registry.take(ANN, wake, SECOND, now=LATER)
+    assert isinstance(answer, Taken)
+    assert answer.record.inbox == (HELLO, wake)
 
 
 async def test_the_largest_message_fits_beside_another_half_as_large(registry: Registry) -> None:
@@ -203,6 +214,29 @@ async def test_releasing_writes_the_changes_and_empties_the_inbox(registry: Regi
     assert await registry.release(record, changes, seen=1, now=NOW) == ()
     expected = replace(RECORD, snapshot=b"after", outbox=("still", "waiting"), live=True, version=2)
     assert await registry.get(ANN, now=NOW) == expected
+
+
+async def test_a_holder_can_leave_a_part_of_the_inbox_to_the_next(registry: Registry) -> None:
+    record = await taken(registry)
+    await registry.take(ANN, THERE, SECOND, now=NOW)
+    rest = (THERE,)
+    assert await registry.release(record, Changes(b"after", inbox=rest), seen=1, now=NOW) == (THERE,)
+    assert await registry.release(record, Changes(b"after", inbox=rest, user="ann"), seen=2, now=NOW) == ()
+    expected = replace(RECORD, snapshot=b"after", inbox=rest, version=2)
+    assert await registry.get(ANN, now=NOW) == expected
+    wake = Entry("wake", "w")
+    assert await registry.take(ANN, wake, SECOND, now=NOW) == Taken(
+        replace(expected, inbox=(THERE, wake), lease=SECOND, attempts=1, version=3)
+    )
+
+
+async def test_what_a_holder_left_counts_against_the_bound(make_registry: MakeRegistry) -> None:
+    registry = make_registry(bounds=Bounds(inbox_bytes=100))
+    record = await taken(registry)
+    await registry.release(record, Changes(b"after", inbox=(HELLO,)), seen=1, now=NOW)
+    await registry.take(ANN, THERE, SECOND, now=NOW)
+    with pytest.raises(InboxFull, match="2 entries of 78 bytes"):
+        await registry.take(ANN, Entry("message", "m3", "more"), FIRST, now=NOW)
 
 
 async def test_a_released_connection_can_be_taken_at_once(registry: Registry) -> None:
@@ -395,6 +429,23 @@ async def test_nobody_else_can_delete_as_its_holder(registry: Registry) -> None:
         await registry.delete(ANN, holder="second")
     assert await registry.get(ANN, now=NOW) is not None
     assert await members(registry, "lobby") == {ANN}
+
+
+# Restoring.
+
+
+async def test_what_expired_is_restored_without_its_memberships(registry: Registry) -> None:
+    record = replace(RECORD, inbox=(HELLO, LEFT), lease=FIRST, attempts=1, version=4)
+    assert await registry.restore(record) is True
+    assert await registry.get(ANN, now=NOW) == record
+    assert await members(registry, "lobby") == set()
+    assert await registry.delete(ANN, holder="first") is True
+
+
+async def test_a_record_that_is_there_is_not_overwritten(registry: Registry) -> None:
+    await registry.create(RECORD)
+    assert await registry.restore(replace(RECORD, snapshot=b"old")) is False
+    assert await registry.get(ANN, now=NOW) == RECORD
 
 
 # Holding back.

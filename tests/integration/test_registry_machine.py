@@ -113,7 +113,8 @@ class Registries(RuleBasedStateMachine):
         user: str | None,
     ) -> None:
         record, seen = self.held.pop(data.draw(st.integers(min_value=0, max_value=len(self.held) - 1)))
-        changes = Changes(b"after", outbox, live, joined=joined - left, left=left, user=user)
+        rest = record.inbox[data.draw(st.integers(min_value=0, max_value=len(record.inbox))) :]
+        changes = Changes(b"after", outbox, live, joined=joined - left, left=left, user=user, inbox=rest)
         answer = self.ask(lambda registry: registry.release(record, changes, seen=seen, now=self.now))
         if answer not in {(), LeaseLost}:
             self.held.append((record, seen + len(answer)))
@@ -122,6 +123,12 @@ class Registries(RuleBasedStateMachine):
     def hold_back(self, connection_id: str) -> None:
         entry = Entry("post", f"p{next(self.ids)}")
         self.ask(lambda registry: registry.hold_back(connection_id, entry, now=self.now))
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def restore(self, data: st.DataObject) -> None:
+        record, _ = data.draw(st.sampled_from(self.held))
+        self.ask(lambda registry: registry.restore(record))
 
     @rule(connection_id=connections)
     def delete(self, connection_id: str) -> None:

@@ -1,7 +1,6 @@
 """The Lambda callable: from events to a route that never left, as far as it can tell."""
 
 import asyncio
-import itertools
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -14,90 +13,21 @@ from starlette.types import Receive, Scope, Send
 
 from gatesocket import CannotHibernate, ConfigurationError, ConnectionManager, WebSocketHandler, backend
 from gatesocket.exceptions import GatewayError, LeaseLost, RecordTooLarge, UnexpectedEvent
-from gatesocket.gateway.fake import FakeGateway
 from gatesocket.gateway.management_api import ManagementAPI
-from gatesocket.registry.base import EVERYONE, Changes, Entry, Lease, Record
+from gatesocket.registry.base import EVERYONE, Changes, Entry, Lease
 from gatesocket.registry.bounds import Bounds
 from gatesocket.registry.memory import MemoryRegistry
 from gatesocket.settings import Settings
 from gatesocket.settings import settings as process_settings
-from gatesocket.waker import MemoryWaker, wake_event
+from gatesocket.waker import wake_event
+from support.cloud import MADE, NOW, Cloud, Context, end_all
 from support.lambda_events import CONNECTION, connect, disconnect, message
-
-MADE: list[WebSocketHandler] = []
-"""The handlers of the running test: their apps' lifespans are ended with it."""
-
-NOW = 1_708_326_703_000
-"""A second after the recorded handshake, in milliseconds."""
-
-
-class Context:
-    """What Lambda passes beside the event."""
-
-    numbers = itertools.count()
-
-    def __init__(self) -> None:
-        self.aws_request_id = f"request-{next(self.numbers)}"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return 10_000
-
-
-class Cloud:
-    """A handler in a Lambda function of its own, and what is around it."""
-
-    def __init__(
-        self, app: Any, *, registry: MemoryRegistry | None = None, waker: bool = True, **settings: Any
-    ) -> None:
-        self.registry = registry or MemoryRegistry()
-        self.gateway = FakeGateway()
-        self.gateway.connecting(CONNECTION)
-        self.wakes: list[dict[str, Any]] = []
-        self.errors: list[Exception] = []
-        self.now = NOW
-        self.waker = MemoryWaker(self._on_wake) if waker else None
-        self.handler = WebSocketHandler(
-            app,
-            registry=self.registry,
-            gateway=self.gateway,
-            waker=self.waker,
-            settings=Settings(**settings),
-            clock=lambda: self.now,
-            on_error=self.errors.append,
-        )
-        MADE.append(self.handler)
-
-    async def _on_wake(self, event: dict[str, Any], delay: float) -> None:
-        self.wakes.append(event)
-
-    async def __call__(self, event: dict[str, Any]) -> dict[str, Any]:
-        answer = await self.handler.invoke(event, Context())
-        if event.get("requestContext", {}).get("eventType") == "CONNECT" and answer["statusCode"] == 200:
-            self.gateway.open(event["requestContext"]["connectionId"])
-        return answer
-
-    async def wake(self) -> dict[str, Any]:
-        return await self(self.wakes.pop(0))
-
-    async def record(self) -> Record | None:
-        return await self.registry.get(CONNECTION, now=self.now)
-
-    @property
-    def backend(self) -> backend.Backend:
-        """What another process of the same deployment reaches connections through."""
-        return backend.Backend(self.registry, self.gateway, self.waker, clock=lambda: self.now)
-
-    @property
-    def sent(self) -> list[str]:
-        return self.gateway.sent[CONNECTION]
 
 
 @pytest.fixture(autouse=True)
 async def shut_down() -> AsyncIterator[None]:
-    """End the lifespans of the apps that the test has started."""
     yield
-    while MADE:
-        await MADE.pop().shutdown()
+    await end_all()
 
 
 @pytest.fixture(autouse=True)

@@ -35,6 +35,7 @@ def consistent(write: Write) -> bool:
         pytest.param(writes.hold_back(HELLO, now=1, bounds=BOUNDS), id="hold back"),
         pytest.param(writes.join("lobby"), id="join"),
         pytest.param(writes.leave("lobby"), id="leave"),
+        pytest.param(writes.restore(), id="restore"),
         pytest.param(writes.stop_waiting(), id="stop waiting"),
         pytest.param(writes.delete("holder"), id="delete"),
     ],
@@ -57,9 +58,13 @@ def test_a_release_names_each_group_by_a_placeholder(
     assert set(write.groups.values()) == joined | left
 
 
-def test_a_bound_is_a_condition_except_for_a_disconnect() -> None:
+def test_a_bound_is_a_condition_except_for_what_empties_the_inbox() -> None:
+    wake = Entry("wake", "w")
     assert writes.ROOM in writes.take(HELLO, LEASE, now=1, bounds=BOUNDS).condition
     assert writes.ROOM not in writes.take(LEFT, LEASE, now=1, bounds=BOUNDS).condition
+    assert writes.ROOM not in writes.append(LEFT, now=1, bounds=BOUNDS).condition
+    assert writes.ROOM not in writes.take(wake, LEASE, now=1, bounds=BOUNDS).condition
+    assert writes.ROOM in writes.append(wake, now=1, bounds=BOUNDS).condition
 
 
 def test_nobody_stays_nobody_without_a_write() -> None:

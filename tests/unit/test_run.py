@@ -27,6 +27,7 @@ class Hold:
         self.registry = MemoryRegistry()
         self.pauses: list[float] = []
         self.opens_after = opens_after
+        self.has_time = True
         if opens_after is None:
             self.gateway.open(ANN)
         else:
@@ -38,6 +39,7 @@ class Hold:
             expires_at=FAR,
             close_message=options.pop("close_message", False),
             record=record,
+            has_time=lambda: self.has_time,
             sleep=self.sleep,
         )
 
@@ -102,7 +104,8 @@ async def test_what_is_too_large_is_refused_at_the_send_and_not_held_back() -> N
 async def test_a_clients_first_message_proves_the_socket_live_and_what_was_held_back_goes_first() -> None:
     hold = Hold(replace(RECORD, live=False, outbox=("one", "two")))
 
-    await hold.run.feed(messages("hi"))
+    hold.run.feed(messages("hi"))
+    await hold.run.deliver()
     await hold.run.send(send("three"))
 
     assert hold.sent == ["one", "two", "three"]
@@ -113,7 +116,8 @@ async def test_a_clients_first_message_proves_the_socket_live_and_what_was_held_
 async def test_a_wake_that_comes_before_the_handshake_is_over_waits_for_it() -> None:
     hold = Hold(replace(RECORD, live=False, outbox=("one", "two")), opens_after=3)
 
-    await hold.run.feed([Entry("wake", "w")])
+    hold.run.feed([Entry("wake", "w")])
+    await hold.run.deliver()
 
     assert hold.sent == ["one", "two"]
     assert hold.pauses == list(HANDSHAKE_PAUSES[:3])
@@ -123,7 +127,8 @@ async def test_a_wake_that_comes_before_the_handshake_is_over_waits_for_it() -> 
 async def test_a_client_that_never_comes_has_left_after_a_bounded_wait() -> None:
     hold = Hold(replace(RECORD, live=False, outbox=("one", "two")), opens_after=99)
 
-    await hold.run.feed([Entry("wake", "w")])
+    hold.run.feed([Entry("wake", "w")])
+    await hold.run.deliver()
 
     assert hold.pauses == list(HANDSHAKE_PAUSES)
     assert hold.received() == [{"type": "websocket.disconnect", "code": 1006, "reason": ""}]
@@ -132,7 +137,8 @@ async def test_a_client_that_never_comes_has_left_after_a_bounded_wait() -> None
 async def test_a_live_socket_that_is_gone_is_not_waited_for() -> None:
     hold = Hold(replace(RECORD, outbox=("one",)), opens_after=99)
 
-    await hold.run.feed(messages("hi"))
+    hold.run.feed(messages("hi"))
+    await hold.run.deliver()
 
     assert hold.pauses == []
     assert [message["type"] for message in hold.received()] == ["websocket.receive", "websocket.disconnect"]
@@ -141,16 +147,83 @@ async def test_a_live_socket_that_is_gone_is_not_waited_for() -> None:
 async def test_a_text_from_elsewhere_that_waited_in_the_inbox_is_posted() -> None:
     hold = Hold(replace(RECORD, live=False))
 
-    await hold.run.feed([Entry("post", "p", "hello from bob")])
+    hold.run.feed([Entry("post", "p", "hello from bob")])
+    await hold.run.deliver()
 
     assert hold.sent == ["hello from bob"]
     assert not hold.run.waiting
 
 
+async def test_texts_from_elsewhere_and_messages_take_their_turns() -> None:
+    hold = Hold(replace(RECORD, live=False))
+    hold.run.feed([*messages("one"), Entry("post", "p", "hello from bob"), Entry("message", "3", "three")])
+
+    await hold.run.deliver()
+    assert [hold.run.next_message(), hold.run.next_message()] == [{"type": "websocket.receive", "text": "one"}, None]
+    assert (hold.sent, hold.run.waiting) == ([], False)
+
+    await hold.run.deliver()
+    assert (hold.sent, hold.run.waiting) == (["hello from bob"], True)
+    assert hold.received() == [{"type": "websocket.receive", "text": "three"}]
+    assert hold.run.rest == ()
+
+
+async def test_a_text_from_elsewhere_is_nothing_to_a_client_that_has_left() -> None:
+    hold = Hold(RECORD)
+    hold.run.feed([Entry("post", "p", "hello from bob"), Entry("disconnect", "d", "", 1001)])
+
+    await hold.run.deliver()
+
+    assert (hold.sent, hold.run.waiting) == ([], True)
+
+
+async def test_a_message_that_a_queue_brought_twice_is_received_once() -> None:
+    """Its first holder has died, so that it waits in the inbox twice."""
+    hold = Hold(RECORD)
+    hold.run.feed([*messages("one", "two"), *messages("one")])
+
+    assert [message["text"] for message in hold.received()] == ["one", "two"]
+
+
+async def test_without_time_one_message_is_received_and_the_rest_is_left() -> None:
+    hold = Hold(RECORD)
+    hold.has_time = False
+    left = Entry("disconnect", "d", "Going away", 1001)
+    hold.run.feed([*messages("one", "two"), Entry("wake", "w"), left])
+
+    assert hold.received() == [{"type": "websocket.receive", "text": "one"}]
+    assert not hold.run.waiting
+    assert hold.run.changes(b"s").inbox == (Entry("message", "1", "two"), left)
+
+
+async def test_a_connection_that_is_given_up_has_ended_for_its_route_and_its_client() -> None:
+    hold = Hold(replace(RECORD, outbox=("one",)), close_message=True)
+    hold.run.feed(messages("poison"))
+
+    await hold.run.give_up(1011)
+
+    assert [json.loads(text) for text in hold.sent] == [{"type": "close", "code": 1011, "reason": ""}]
+    assert hold.gateway.closed == [ANN]
+    assert hold.received() == [{"type": "websocket.disconnect", "code": 1011, "reason": ""}]
+    with pytest.raises(ConnectionGone):
+        await hold.run.send(send("bye"))
+
+
+async def test_a_client_that_has_left_is_given_up_with_its_own_code() -> None:
+    hold = Hold(RECORD)
+    hold.run.feed([*messages("poison"), Entry("disconnect", "d", "", 1001)])
+
+    await hold.run.give_up(1011)
+
+    assert hold.gateway.closed == []
+    assert hold.received() == [{"type": "websocket.disconnect", "code": 1001, "reason": ""}]
+
+
 async def test_a_disconnect_comes_after_the_messages_before_it_and_again_whenever_it_is_asked_for() -> None:
     hold = Hold(RECORD)
 
-    await hold.run.feed([*messages("bye"), Entry("disconnect", "d", "Going away", 1001)])
+    hold.run.feed([*messages("bye"), Entry("disconnect", "d", "Going away", 1001)])
+    await hold.run.deliver()
 
     assert hold.run.next_message() == {"type": "websocket.receive", "text": "bye"}
     for _ in range(2):
@@ -160,7 +233,8 @@ async def test_a_disconnect_comes_after_the_messages_before_it_and_again_wheneve
 async def test_bytes_in_their_agreed_form_are_received_as_bytes() -> None:
     hold = Hold(RECORD, binary=True)
 
-    await hold.run.feed(messages("data:;base64,AP8="))
+    hold.run.feed(messages("data:;base64,AP8="))
+    await hold.run.deliver()
 
     assert hold.received() == [{"type": "websocket.receive", "bytes": b"\x00\xff"}]
 
@@ -270,7 +344,7 @@ async def test_what_is_joined_later_is_written_at_once() -> None:
     assert (hold.run.unwritten("cellar"), hold.run.unwritten("lobby")) == (0, 0)
     assert (await hold.registry.count("cellar", now=0), await hold.registry.count("lobby", now=0)) == (1, 0)
     changes = hold.run.changes(b"s")
-    assert (changes.joined, changes.left, changes.user) == (frozenset({"cellar"}), frozenset({"lobby"}), "ann")
+    assert (changes.joined, changes.left, changes.user) == (frozenset(), frozenset(), "ann")
 
 
 async def test_forgetting_needs_no_await_and_is_written_when_the_route_hibernates() -> None:

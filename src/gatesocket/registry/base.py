@@ -70,7 +70,7 @@ class Record:
     """Whether the socket is known to be open: a post was accepted or a message came."""
     lease: Lease | None = None
     attempts: int = 0
-    """How often a lease was taken since the inbox was last emptied; above 1 an earlier holder has died."""
+    """How often a lease was taken since one was last given up; above 1 an earlier holder has died."""
     version: int = 0
     """Goes up with every lease taken and every release."""
     groups: frozenset[str] = frozenset({EVERYONE})
@@ -98,7 +98,7 @@ class Record:
         return replace(
             self,
             snapshot=changes.snapshot,
-            inbox=(),
+            inbox=changes.inbox,
             outbox=changes.outbox,
             live=changes.live,
             lease=None,
@@ -144,6 +144,8 @@ class Changes:
     left: frozenset[str] = field(default_factory=frozenset)
     user: str | None = None
     """The person behind the connection from now on; None for nobody."""
+    inbox: tuple[Entry, ...] = ()
+    """What the holder leaves to the next one, of what it has seen; replaces the record's."""
 
     def __post_init__(self) -> None:
         if both := self.joined & self.left:
@@ -157,8 +159,8 @@ class Registry(Protocol):
 
     * `take` and `release` are each one atomic conditional write. At any time at most one unexpired lease exists for a
       connection.
-    * An entry that `take` accepted (`Taken` or `Busy`) is in the inbox until a `release` by a holder that has seen it,
-      or until the record is deleted. Entries keep the order in which the registry accepted them.
+    * An entry that `take` accepted (`Taken` or `Busy`) is in the inbox until a `release` by a holder that has seen it
+      and doesn't leave it there, or until the record is deleted. Entries keep the order in which they were accepted.
     * A write whose answer is lost may be repeated by the store's client. An entry that waits is known again by its id
       and body, a lease by its holder, so that a repeated write of either changes nothing.
     * Members are read consistently: a membership whose write has returned is seen by every later read. A membership
@@ -186,12 +188,13 @@ class Registry(Protocol):
         Taking raises *attempts* and *version* by one. Returns None if there is no such connection.
 
         Raises:
-            InboxFull: the entry wasn't stored; a disconnect always is.
+            InboxFull: the entry wasn't stored. A disconnect always is, and so is a wake that takes the lease: a full
+                inbox must not keep everybody from working it off.
         """
         ...
 
     async def release(self, record: Record, changes: Changes, *, seen: int, now: int) -> tuple[Entry, ...]:
-        """Write *changes*, empty the inbox and give the lease up, if the inbox holds *seen* entries.
+        """Write *changes*, leave what they leave in the inbox and give the lease up, if the inbox holds *seen* entries.
 
         *record* is what `take` returned; *seen* counts its entries and those that earlier calls returned. If more
         have come, nothing is written, and the entries beyond *seen* are returned: run them, then release again.
@@ -201,6 +204,13 @@ class Registry(Protocol):
             LeaseLost: the lease is no longer *record*'s, or the record is gone.
             RecordTooLarge: the changes keep more than a record can hold; the lease stays.
             ValueError: *record* has no lease, or *seen* is more than the inbox holds.
+        """
+        ...
+
+    async def restore(self, record: Record) -> bool:
+        """Put a record back that the store deleted because it had expired; its memberships stay gone.
+
+        Returns False, and writes nothing, if there is one of that connection.
         """
         ...
 

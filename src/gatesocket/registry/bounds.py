@@ -24,7 +24,8 @@ RESERVE: Final = 8 * 1024
 class Bounds:
     """What waits in an inbox at the most; the rest of the item is for what the connection keeps.
 
-    A disconnect is let into a full inbox: it is small, it comes once, and it ends the route.
+    A disconnect is let into a full inbox: it is small, it comes once, and it ends the route. So is a wake that takes
+    the lease: it is small, and the inbox is emptied next, or its connection given up after some more that died of it.
 
     Raises:
         ValueError: a bound isn't positive, or leaves nothing of the item for the rest.
@@ -47,11 +48,11 @@ class Bounds:
         """Bytes that a record has for all but its inbox."""
         return limits.ITEM_BYTES - RESERVE - self.inbox_bytes
 
-    def limited(self, entry: Entry) -> bool:
-        """Whether a full inbox refuses *entry*."""
-        return entry.kind != "disconnect"
+    def limited(self, entry: Entry, *, taking: bool) -> bool:
+        """Whether a full inbox refuses *entry*, which takes the lease or doesn't."""
+        return entry.kind != "disconnect" and not (entry.kind == "wake" and taking)
 
-    def check_room(self, record: Record, entry: Entry) -> None:
+    def check_room(self, record: Record, entry: Entry, *, taking: bool) -> None:
         """Make sure that *entry* fits into the inbox.
 
         Raises:
@@ -59,7 +60,7 @@ class Bounds:
         """
         size = inbox_bytes(record.inbox)
         full = len(record.inbox) >= self.inbox_entries or size + entry_bytes(entry) > self.inbox_bytes
-        if full and self.limited(entry):
+        if full and self.limited(entry, taking=taking):
             raise InboxFull(record.connection_id, len(record.inbox), size)
 
     def check_kept(self, record: Record) -> None:

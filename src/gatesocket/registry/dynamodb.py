@@ -123,7 +123,7 @@ class DynamoDBRegistry:
             if record.leased(now) and entry in record.inbox:
                 # This very call wrote it, and the answer was lost.
                 return Taken(record) if record.held_by(lease.holder) else Busy()
-            self._bounds.check_room(record, entry)
+            self._bounds.check_room(record, entry, taking=not record.leased(now))
         raise _contended("taken", connection_id)
 
     async def release(self, record: Record, changes: Changes, *, seen: int, now: int) -> tuple[Entry, ...]:
@@ -154,6 +154,24 @@ class DynamoDBRegistry:
             return more
         raise ValueError(f"the inbox holds {len(stored.inbox)} entries, so that {seen} can't have been seen")
 
+    async def restore(self, record: Record) -> bool:
+        """See `Registry.restore`."""
+        item, write = encode(record), writes.restore()
+
+        def put(client: "DynamoDBClient") -> bool:
+            try:
+                client.put_item(
+                    TableName=self._table,
+                    Item=item,
+                    ConditionExpression=write.condition,
+                    ExpressionAttributeNames=write.names,
+                )
+            except client.exceptions.ConditionalCheckFailedException:
+                return False
+            return True
+
+        return await self._call(put)
+
     async def delete(self, connection_id: str, *, holder: str | None = None) -> bool:
         """See `Registry.delete`."""
         item = await self._delete(connection_id, holder)
@@ -181,7 +199,7 @@ class DynamoDBRegistry:
             if entry in record.inbox:
                 # This very call wrote it, and the answer was lost.
                 return True
-            self._bounds.check_room(record, entry)
+            self._bounds.check_room(record, entry, taking=False)
         raise _contended("reached", connection_id)
 
     async def join(self, connection_id: str, group: str, *, user: str | None, expires_at: int) -> bool:

@@ -52,9 +52,8 @@ class MemoryRegistry:
                 return Taken(record) if record.held_by(lease.holder) else Busy()
             self._append(record, entry)
             return Busy()
-        taken = replace(
-            self._append(record, entry), lease=lease, attempts=record.attempts + 1, version=record.version + 1
-        )
+        longer = self._append(record, entry, taking=True)
+        taken = replace(longer, lease=lease, attempts=record.attempts + 1, version=record.version + 1)
         self._records[connection_id] = taken
         return Taken(taken)
 
@@ -78,6 +77,13 @@ class MemoryRegistry:
         if stored.waits and not after.waits:
             self._stop_waiting(after)
         return ()
+
+    async def restore(self, record: Record) -> bool:
+        """See `Registry.restore`."""
+        if record.connection_id in self._records:
+            return False
+        self._records[record.connection_id] = record
+        return True
 
     async def delete(self, connection_id: str, *, holder: str | None = None) -> bool:
         """See `Registry.delete`."""
@@ -149,8 +155,8 @@ class MemoryRegistry:
         record = self._records.get(connection_id)
         return None if record is None or record.expired(now) else record
 
-    def _append(self, record: Record, entry: Entry) -> Record:
-        self._bounds.check_room(record, entry)
+    def _append(self, record: Record, entry: Entry, *, taking: bool = False) -> Record:
+        self._bounds.check_room(record, entry, taking=taking)
         longer = replace(record, inbox=(*record.inbox, entry))
         self._records[record.connection_id] = longer
         return longer

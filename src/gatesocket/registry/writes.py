@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gatesocket.registry.base import Changes, Entry, Lease, Record
-from gatesocket.registry.bounds import Bounds, entry_bytes
+from gatesocket.registry.bounds import Bounds, entry_bytes, inbox_bytes
 from gatesocket.registry.items import PRESENT, Item, encode_entry, number
 
-__all__ = ["Write", "append", "delete", "hold_back", "join", "leave", "release", "stop_waiting", "take"]
+__all__ = ["Write", "append", "delete", "hold_back", "join", "leave", "release", "restore", "stop_waiting", "take"]
 
 # The clauses of the conditions. Each is named for what it says of the record, and a record that doesn't exist fails
 # every one of them but the first half of FREE, which never stands without CURRENT: a comparison with an absent
@@ -38,7 +38,7 @@ MINE: Final = "#lease_holder = :holder"
 """The lease is this invocation's own. An expired one is, too, as long as nobody else has taken it."""
 
 ALL_SEEN: Final = "size(#inbox) = :seen"
-"""Nothing has come since the holder looked: an inbox only grows until its holder empties it."""
+"""Nothing has come since the holder looked: an inbox only grows until its holder gives the lease up."""
 
 ROOM: Final = "size(#inbox) < :inbox_entries AND #inbox_bytes <= :inbox_bytes_left"
 """Another entry fits. Bytes are counted beside the inbox: DynamoDB's ``size`` of a list is its length."""
@@ -82,6 +82,7 @@ def take(entry: Entry, lease: Lease, *, now: int, bounds: Bounds) -> Write:
             ":one": number(1),
         },
         entry=entry,
+        taking=True,
         now=now,
         bounds=bounds,
     )
@@ -99,13 +100,20 @@ def hold_back(entry: Entry, *, now: int, bounds: Bounds) -> Write:
     return _into_inbox("", [CURRENT, NOT_LIVE, NEW], values, entry=entry, now=now, bounds=bounds)
 
 
-def _into_inbox(also: str, clauses: list[str], values: Item, *, entry: Entry, now: int, bounds: Bounds) -> Write:
+def restore() -> Write:
+    """Put a record back where none is; it is a PutItem, so that there is nothing to update."""
+    return Write("", "attribute_not_exists(#pk)")
+
+
+def _into_inbox(
+    also: str, clauses: list[str], values: Item, *, entry: Entry, now: int, bounds: Bounds, taking: bool = False
+) -> Write:
     values = values | {
         ":now_seconds": number(now // 1000),
         ":entries": {"L": [{"S": encode_entry(entry)}]},
         ":entry_bytes": number(entry_bytes(entry)),
     }
-    if bounds.limited(entry):
+    if bounds.limited(entry, taking=taking):
         clauses = [*clauses, ROOM]
         values[":inbox_entries"] = number(bounds.inbox_entries)
         values[":inbox_bytes_left"] = number(bounds.inbox_bytes - entry_bytes(entry))
@@ -114,11 +122,11 @@ def _into_inbox(also: str, clauses: list[str], values: Item, *, entry: Entry, no
 
 
 def release(record: Record, lease: Lease, changes: Changes, *, seen: int, now: int) -> Write:
-    """Write *changes*, empty the inbox and give *lease* up, if it is still there and nothing more has come."""
+    """Write *changes* and give *lease* up, if it is still there and nothing more has come."""
     assignments = [
         "#snapshot = :snapshot",
-        "#inbox = :nothing",
-        "#inbox_bytes = :zero",
+        "#inbox = :rest",
+        "#inbox_bytes = :rest_bytes",
         "#outbox = :outbox",
         "#live = :live",
         "#attempts = :zero",
@@ -130,7 +138,8 @@ def release(record: Record, lease: Lease, changes: Changes, *, seen: int, now: i
         ":holder": {"S": lease.holder},
         ":seen": number(seen),
         ":snapshot": {"B": changes.snapshot},
-        ":nothing": {"L": []},
+        ":rest": {"L": [{"S": encode_entry(entry)} for entry in changes.inbox]},
+        ":rest_bytes": number(inbox_bytes(changes.inbox)),
         ":outbox": {"L": [{"S": text} for text in changes.outbox]},
         ":live": {"BOOL": changes.live},
         ":zero": number(0),
