@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTHONS ?= python3.11 python3.12 python3.13
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-all lint types format lock clean
+.PHONY: help run test test-slow test-all bench lint types format lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,6 +40,11 @@ test-all: ## The tests on every Python of $(PYTHONS) that is there
 	    $(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$python || exit 1; \
 	  else echo "== $$python: not found, skipped"; fi; \
 	done
+
+bench: $(VENV)/.ready ## Measure side by side: hibernation, the handler, cold starts; some two minutes
+	$(BIN)/python benchmarks/hibernation.py
+	$(BIN)/python benchmarks/handler.py
+	$(BIN)/python benchmarks/cold_start.py
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check --quiet .

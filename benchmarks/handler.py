@@ -1,0 +1,80 @@
+"""What one message costs inside the function: from the Lambda event to the response, in CPU time.
+
+Ours wakes the route, lets it answer and stores it again: a lease taken, a post, a release. Beside it stand an echo as
+one writes it by hand with boto3, which only reads an item and posts, and the same app's HTTP request through Mangum,
+which calls nothing. ::
+
+    .venv/bin/python benchmarks/handler.py
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+from canned import CannedGateway, CannedRegistry, record_of
+from canned_aws import canned_aws, environment
+from functions.echo_app import app
+from measure import Options, Results, Subject, cpu_microseconds, options, report
+from sample_events import Context, http, message
+
+from gatesocket import WebSocketHandler
+from gatesocket.clock import milliseconds
+from gatesocket.registry.items import encode
+from gatesocket.settings import Settings
+
+PATH: Final = "/ws/lobby"
+TEXT: Final = "Good morning! Does anybody else see this? I was woken just for it."
+
+
+def main() -> None:
+    """Measure, and print."""
+    chosen = options("CPU time per message inside the handler.", samples=15, seconds=40)
+    record = record_of(app, PATH, TEXT)
+    with canned_aws(encode(record)) as address:
+        os.environ |= environment(address)
+        report("handler", [_measured(CannedRegistry(record), chosen)], chosen)
+
+
+def _measured(registry: CannedRegistry, chosen: Options) -> Results:
+    # Only now: boto3's clients are made with the module, as they are in functions, and look at the environment.
+    from functions import boto3_echo, mangum_echo  # noqa: PLC0415
+
+    gateway = CannedGateway()
+    alone = WebSocketHandler(app, registry=registry, gateway=gateway, settings=Settings(table=None))
+    deployed = WebSocketHandler(app)
+    event, request = message(TEXT, now=milliseconds()), http("/echo/lobby", "name=Ada&text=Good%20morning")
+    rows = {
+        "Gatesocket, without its AWS calls": _calls(alone, event),
+        "Gatesocket: 2 UpdateItem, 1 post": _calls(deployed, event),
+        "boto3 by hand: 1 GetItem, 1 post": _calls(boto3_echo.handler, event),
+        "Mangum, HTTP: no AWS call": _calls(mangum_echo.handler, request),
+    }
+    taken = cpu_microseconds([Subject(name, repeat) for name, repeat in rows.items()], chosen)
+    by_hand = taken["boto3 by hand: 1 GetItem, 1 post"]
+    if gateway.posts == 0:
+        raise RuntimeError("the route has answered nothing, so that nothing was measured")
+    return Results(
+        "CPU time per message inside the handler",
+        [{"": name, "µs": cost, "of boto3 by hand": f"{cost / by_hand:.2f}"} for name, cost in taken.items()],
+    )
+
+
+def _calls(handler: Callable[[dict[str, Any], Any], dict[str, Any]], event: dict[str, Any]) -> Callable[[int], None]:
+    context = Context()
+    answer = handler(event, context)
+    if answer["statusCode"] != 200:
+        raise RuntimeError(f"expected a handler that answers 200, but got {answer}")
+
+    def repeat(times: int) -> None:
+        for _ in range(times):
+            handler(event, context)
+
+    return repeat
+
+
+if __name__ == "__main__":
+    main()
+    # As Lambda ends a process: the handlers' event loops are open, and the app's lifespan has not been told.
+    sys.stdout.flush()
+    os._exit(0)

@@ -1,0 +1,379 @@
+"""What hibernation costs: waking a route for a message and storing it again, against a coroutine that never left.
+
+Both lives of each endpoint get the same messages, in turn and in one process. The long-lived one is driven by hand,
+without an event loop's work in between, so that nothing flatters hibernation. Part of what is more is the
+framework's: a coroutine goes its way down to the endpoint once, a woken route for each message. ::
+
+    .venv/bin/python benchmarks/hibernation.py
+"""
+
+import asyncio
+import importlib.util
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Generator, Iterator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import coroutine
+from typing import Any, Final
+
+from measure import Options, Results, Subject, cpu_microseconds, options, report, rounds
+from sample_events import CONNECTION, Context, connect, message
+
+from gatesocket import WebSocketHandler, hibernation
+from gatesocket.clock import milliseconds
+from gatesocket.gateway.fake import FakeGateway
+from gatesocket.registry.memory import MemoryRegistry
+from gatesocket.settings import Settings
+from gatesocket.waker import MemoryWaker
+
+HANDLERS: Final = Path(__file__).parents[1] / "handlers"
+
+PLAIN: Final = ("7", "'lobby'", "2.5", "True", "None")
+
+HEAD: Final = """\
+from collections import Counter, deque
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from fastapi import FastAPI, WebSocket
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+
+
+@dataclass
+class User:
+    name: str
+    age: int
+"""
+
+ENDPOINT: Final = """
+
+async def {name}(websocket: WebSocket) -> None:
+    await websocket.accept()
+    number = 0
+    {assignments}
+    while True:
+        text = await websocket.receive_text()
+        number += 1
+        kept = ({uses})
+        await websocket.send_text(text)
+"""
+
+APP: Final = """
+
+async def nothing(websocket: WebSocket) -> None:
+    await websocket.accept()
+
+
+fastapi = FastAPI()
+for endpoint in (nothing, {endpoints}):
+    fastapi.websocket("/" + endpoint.__name__)(endpoint)
+starlette = Starlette(routes=[WebSocketRoute("/nothing", nothing), WebSocketRoute("/ten", ten)])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What an endpoint keeps across its receive, besides the socket and a count."""
+
+    title: str
+    name: str
+    values: tuple[str, ...]
+    """The expressions that its locals are set to."""
+
+    @property
+    def source(self) -> str:
+        """The endpoint."""
+        names = [f"value_{index}" for index in range(len(self.values))]
+        assignments = "\n    ".join(f"{name} = {value}" for name, value in zip(names, self.values, strict=True))
+        return ENDPOINT.format(name=self.name, assignments=assignments, uses="".join(f"{name}, " for name in names))
+
+
+SHAPES: Final = (
+    Shape("no locals", "none", ()),
+    Shape("1 plain local", "one", PLAIN[:1]),
+    Shape("10 plain locals", "ten", PLAIN * 2),
+    Shape("100 plain locals", "hundred", PLAIN * 20),
+    Shape("a text of 1 kB", "text_1k", ("'Good morning! ' * 72",)),
+    Shape("a text of 100 kB", "text_100k", ("'Good morning! ' * 7200",)),
+    Shape("a list of 1000 numbers", "numbers", ("list(range(1000))",)),
+    Shape("a dict of 100 dicts", "people", ("{str(i): {'name': 'Ada', 'age': i} for i in range(100)}",)),
+    Shape(
+        "10 locals of 10 other types",
+        "others",
+        (
+            "datetime.now(UTC)",
+            "Decimal('2.50')",
+            "UUID(int=7)",
+            "{1, 2, 3}",
+            "('Ada', 36)",
+            "b'bytes'",
+            "deque([1, 2], maxlen=5)",
+            "Counter('lobby')",
+            "User('Ada', 36)",
+            "[User('Grace', 85)]",
+        ),
+    ),
+)
+
+
+def main() -> None:
+    """Measure, and print."""
+    chosen = options("What hibernation costs.", samples=11, seconds=30)
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "benchmark_endpoints.py"
+        path.write_text(_source(), encoding="utf-8")
+        tables = [
+            _costs(_load(path), chosen),
+            _transforms(
+                {"the chat": (HANDLERS, "chat.app:app"), "those above": (path.parent, f"{path.stem}:fastapi")}, chosen
+            ),
+            _chat(),
+        ]
+    report("hibernation", tables, chosen)
+
+
+# Waking and storing.
+
+
+def _costs(module: Any, chosen: Options) -> Results:
+    # First: once an app is prepared, its long-lived routes run the transformed code, as they do behind uvicorn.
+    blueprints = {id(app): hibernation.prepare(app) for app in (module.fastapi, module.starlette)}
+    lives = [(f"FastAPI, {shape.title}", module.fastapi, f"/{shape.name}") for shape in SHAPES]
+    lives.insert(3, ("Starlette, 10 plain locals", module.starlette, "/ten"))
+    subjects, sizes, rows = [], {}, []
+    with asyncio.Runner() as runner:
+        for title, app, path in lives:
+            hibernating = Hibernating(app, path, blueprints[id(app)], runner)
+            sizes[title] = len(hibernating.snapshot)
+            subjects += [
+                Subject(f"{title}: long-lived", LongLived(app, path, runner).repeat),
+                Subject(f"{title}: hibernating", hibernating.repeat),
+            ]
+        for title, app in (("FastAPI", module.fastapi), ("Starlette", module.starlette)):
+            subjects.append(Subject(title, _passing(app, "/nothing", runner)))
+        taken = cpu_microseconds(subjects, chosen)
+    for title, _, _ in lives:
+        stays, hibernates = taken[f"{title}: long-lived"], taken[f"{title}: hibernating"]
+        rows.append(
+            {
+                "endpoint": title,
+                "long-lived, µs": stays,
+                "hibernating, µs": hibernates,
+                "more, µs": hibernates - stays,
+                "framework's, µs": taken[title.partition(",")[0]],
+                "bytes": sizes[title],
+            }
+        )
+    return Results("CPU time per message: wake, receive, send, store", rows)
+
+
+class LongLived:
+    """A connection whose coroutine waits for each message."""
+
+    def __init__(self, app: Any, path: str, runner: asyncio.Runner) -> None:
+        self._runner = runner
+        self._life = app(_scope(path), self._receive, _send).__await__()
+        runner.run(self._begin())
+
+    async def _begin(self) -> None:
+        next(self._life)
+        self._life.send({"type": "websocket.connect"})
+
+    async def _receive(self) -> Any:
+        return await _hand_over()
+
+    def repeat(self, times: int) -> None:
+        """Say something so many times."""
+        self._runner.run(self._say(times))
+
+    async def _say(self, times: int) -> None:
+        for _ in range(times):
+            self._life.send({"type": "websocket.receive", "text": "Good morning!"})
+
+
+class Hibernating:
+    """A connection whose route is woken for each message."""
+
+    def __init__(self, app: Any, path: str, blueprint: hibernation.Blueprint, runner: asyncio.Runner) -> None:
+        self._app = app
+        self._scope = _scope(path)
+        self._blueprint = blueprint
+        self._runner = runner
+        self._snapshot: bytes | None = None
+        runner.run(self._hear({"type": "websocket.connect"}))
+
+    @property
+    def snapshot(self) -> bytes:
+        """What is stored between two messages."""
+        if self._snapshot is None:
+            raise RuntimeError(f"the route of {self._scope['path']} has ended")
+        return self._snapshot
+
+    def repeat(self, times: int) -> None:
+        """Say something so many times."""
+        self._runner.run(self._say(times))
+
+    async def _say(self, times: int) -> None:
+        for _ in range(times):
+            await self._hear({"type": "websocket.receive", "text": "Good morning!"})
+
+    async def _hear(self, event: dict[str, Any]) -> None:
+        waiting = [event]
+        self._snapshot = await hibernation.run(
+            self._app,
+            self._scope,
+            lambda: waiting.pop() if waiting else None,
+            _send,
+            blueprint=self._blueprint,
+            snapshot=self._snapshot,
+        )
+
+
+def _passing(app: Any, path: str, runner: asyncio.Runner) -> Callable[[int], None]:
+    """Call a route that accepts and ends: the way to an endpoint and back, without hibernation."""
+    scope = _scope(path)
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.connect"}
+
+    async def call(times: int) -> None:
+        for _ in range(times):
+            await app(dict(scope), receive, _send)
+
+    return lambda times: runner.run(call(times))
+
+
+@coroutine
+def _hand_over() -> Generator[None, Any, Any]:
+    """Wait for what the driver of the coroutine sends into it."""
+    return (yield)
+
+
+async def _send(message: MutableMapping[str, Any]) -> None:
+    """Take what the route sends."""
+
+
+def _scope(path: str) -> dict[str, Any]:
+    return {
+        "type": "websocket",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "scheme": "wss",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"chat.example"), (b"sec-websocket-version", b"13")],
+        "client": ("192.0.2.1", 0),
+        "server": ("chat.example", 443),
+        "subprotocols": [],
+        "state": {},
+        "extensions": {"websocket.http.response": {}},
+    }
+
+
+def _source() -> str:
+    endpoints = ", ".join(shape.name for shape in SHAPES)
+    return HEAD + "".join(shape.source for shape in SHAPES) + APP.format(endpoints=endpoints)
+
+
+def _load(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# Preparing.
+
+PREPARE: Final = """
+import json, sys, time
+from importlib import import_module
+from gatesocket import hibernation
+sys.path.insert(0, sys.argv[1])
+module, _, name = sys.argv[2].partition(":")
+app = getattr(import_module(module), name)
+begin = time.process_time_ns()
+routes = len(hibernation.prepare(app).routes)
+print(json.dumps([(time.process_time_ns() - begin) / 1e6, routes]))
+"""
+
+
+def _transforms(apps: dict[str, tuple[Path, str]], chosen: Options) -> Results:
+    """Prepare each app in processes of its own: what one has compiled, the next one of the process would find."""
+    taken: dict[str, list[float]] = {title: [] for title in apps}
+    routes: dict[str, int] = {}
+    for _ in rounds(Options(min(chosen.samples, 5), chosen.seconds / 3, chosen.results)):
+        for title, (directory, app) in apps.items():
+            command = [sys.executable, "-c", PREPARE, str(directory), app]
+            done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+            milliseconds_taken, routes[title] = json.loads(done.stdout)
+            taken[title].append(milliseconds_taken)
+    rows = []
+    for title, samples in taken.items():
+        median = statistics.median(samples)
+        rows.append({"app": title, "routes": routes[title], "ms": median, "ms per route": median / routes[title]})
+    return Results("CPU time of preparing an app, once per cold start", rows)
+
+
+# The chat.
+
+
+def _chat() -> Results:
+    """Have somebody talk in the example, and look at what is stored."""
+    with _on_path(HANDLERS):
+        from chat.app import app  # noqa: PLC0415
+    registry, gateway = MemoryRegistry(), FakeGateway()
+    wakes: list[dict[str, Any]] = []
+
+    async def on_wake(event: dict[str, Any], delay: float) -> None:
+        wakes.append(event)
+
+    handler = WebSocketHandler(
+        app, registry=registry, gateway=gateway, waker=MemoryWaker(on_wake), settings=Settings(table=None)
+    )
+    rows = []
+
+    async def talk() -> None:
+        now = milliseconds()
+        said = json.dumps({"type": "say", "data": {"text": "Good morning!"}})
+        steps: list[tuple[str, Callable[[], dict[str, Any]]]] = [
+            ("the handshake", lambda: connect("/ws/lobby", now=now)),
+            ("its welcome was delivered", lambda: wakes.pop(0)),
+            ("1 message", lambda: message(said, now=now)),
+            ("2 messages", lambda: message(said, now=now)),
+        ]
+        for title, event in steps:
+            await handler.invoke(event(), Context())
+            gateway.open(CONNECTION)
+            record = await registry.get(CONNECTION, now=now)
+            if record is None or record.snapshot is None:
+                raise RuntimeError(f"the chat has ended after {title}")
+            rows.append({"after": title, "snapshot, bytes": len(record.snapshot), "scope, bytes": len(record.scope)})
+        await handler.shutdown()
+
+    asyncio.run(talk())
+    return Results("What is stored of a connection to the chat", rows)
+
+
+@contextmanager
+def _on_path(directory: Path) -> Iterator[None]:
+    sys.path.insert(0, str(directory))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(directory))
+
+
+if __name__ == "__main__":
+    main()
