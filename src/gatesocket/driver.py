@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -169,14 +169,40 @@ class Driver:
     async def disconnect(self, event: Disconnect, invocation: Invocation) -> None:
         """Wake the route for its end, after whatever came before."""
         entry = Entry("disconnect", event.request_id, event.reason, event.code)
-        taken = await self._enter(event.connection_id, entry, invocation)
+        await self._leave(event.connection_id, entry, invocation)
+
+    async def expire(self, record: Record, change_id: str, invocation: Invocation) -> None:
+        """Wake the route of a connection for its end that nobody told of: *record* has expired and was deleted.
+
+        It is put back for the time that this takes, so that it is the same as for any other disconnect: one holder, the
+        messages that still waited first, and another try if the holder dies. A change that the stream brings once more
+        after the record was forgotten is the one case in which the route ends twice.
+        """
+        # 1006, "abnormal closure": no close frame was seen (RFC 6455, section 7.1.5).
+        entry = Entry("disconnect", change_id, code=1006)
+        restored = replace(
+            record,
+            expires_at=self._clock() // 1000 + self._settings.record_seconds,
+            inbox=(*record.inbox, entry),
+            lease=self._lease(invocation),
+            attempts=record.attempts + 1,
+            version=record.version + 1,
+        )
+        if await self._registry.restore(restored):
+            await self._wake(restored, invocation)
+        else:
+            await self._leave(record.connection_id, entry, invocation)
+
+    async def _leave(self, connection_id: str, entry: Entry, invocation: Invocation) -> None:
+        """Put the last entry of a connection into its inbox, and make sure that somebody sees to it."""
+        taken = await self._enter(connection_id, entry, invocation)
         if taken is None:
             # The ordinary end of a connection that its route closed.
-            logger.debug("connection %s has left and has no record", event.connection_id)
+            logger.debug("connection %s has left and has no record", connection_id)
         elif isinstance(taken, Busy) and self._waker is not None:
             # Nothing else comes from this client: if the holder dies, nobody would find what it left. Its lease is over
             # before one would be that began now.
-            await self._waker.wake(event.connection_id, delay=self._lease_seconds(invocation))
+            await self._waker.wake(connection_id, delay=self._lease_seconds(invocation))
 
     async def wake(self, connection_id: str, wake_id: str, invocation: Invocation) -> None:
         """Deliver what is held back for a connection, and go on with what another invocation left."""
@@ -190,7 +216,7 @@ class Driver:
 
     async def _enter(self, connection_id: str, entry: Entry, invocation: Invocation) -> Taken | Busy | None:
         """Put *entry* into the inbox and see to it, if nobody else does; return what the registry answered."""
-        lease = Lease(invocation.id, invocation.deadline + LEASE_MARGIN)
+        lease = self._lease(invocation)
         # Where one process serves many events at once, as an emulator's does, what came first is put down first. Lambda
         # gives a process one event at a time; between processes only the registry's order counts.
         arrival = self._arrivals.setdefault(connection_id, asyncio.Lock())
@@ -325,9 +351,12 @@ class Driver:
             )
         await self._waker.wake(connection_id)
 
+    def _lease(self, invocation: Invocation) -> Lease:
+        return Lease(invocation.id, invocation.deadline + LEASE_MARGIN)
+
     def _lease_seconds(self, invocation: Invocation) -> int:
         """Whole seconds until a lease that this invocation took would be over; SQS can't wait for longer than 900."""
-        milliseconds = invocation.deadline + LEASE_MARGIN - self._clock()
+        milliseconds = self._lease(invocation).expires_at - self._clock()
         return min(math.ceil(milliseconds / 1000), limits.WAKE_DELAY_SECONDS)
 
     def _run(

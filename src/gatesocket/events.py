@@ -1,18 +1,31 @@
 """What Lambda hands us, and what it means.
 
-AWS's own shapes are TypedDicts and stay at this edge; the rest of the library sees the frozen `Connect`, `Message`,
-`Disconnect` and `Wake` that `parse` makes of them. The shapes are those of section 1 of the facts sheet: captured
-events, not the synthetic fixtures of the AWS SDKs.
+AWS's own shapes are TypedDicts and stay at this edge; the rest of the library sees the frozen `Connect`, `Message` and
+`Disconnect` that `parse` makes of them, or a batch of `Wake`, `Forwarded` or `Expired`. The shapes are those of section
+1 of the facts sheet: captured events, not the synthetic fixtures of the AWS SDKs.
 """
 
 import json
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NotRequired, TypedDict, cast
 
 from gatesocket.exceptions import UnexpectedEvent
 
-__all__ = ["Connect", "Disconnect", "Event", "Message", "Origin", "Wake", "WebSocketEvent", "parse"]
+__all__ = [
+    "Connect",
+    "Disconnect",
+    "Event",
+    "Expired",
+    "Forwarded",
+    "Item",
+    "Message",
+    "Origin",
+    "Wake",
+    "WebSocketEvent",
+    "parse",
+]
 
 
 class Identity(TypedDict):
@@ -114,28 +127,92 @@ class Wake:
     message_id: str
     """SQS's id of the message, by which a failure is reported."""
 
+    @property
+    def identifier(self) -> str:
+        """By what a failure is reported."""
+        return self.message_id
+
+    @property
+    def order(self) -> str | None:
+        """What must be served in order with it: nothing."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """A client's message that came through an SQS FIFO queue, which keeps each connection's in order.
+
+    API Gateway puts it there without a function, if the integration's request template writes a MESSAGE event as the
+    body: of its ``requestContext`` at least ``eventType``, ``connectionId``, ``requestId``, ``messageId``, ``apiId``,
+    ``stage`` and ``domainName``, each ``$context``'s of the same name; and the client's text in base64, which SQS
+    carries whatever it holds, and which may be empty::
+
+        {"requestContext": {"eventType": "MESSAGE", "connectionId": "TXzPWdnOjoECGjA=", "messageId": "TXzPXdchqRcCJCA=",
+          "requestId": "TXzPXEc6KRcFiJQ=", "apiId": "abcd1234", "stage": "prod", "domainName": "abcd1234.execute-…",
+          "routeKey": "$default", "requestTimeEpoch": 1708326703000, "connectedAt": 1708326702789},
+         "body": "aGVsbG8=", "isBase64Encoded": true}
+
+    The group of the SQS message is the connection id; its deduplication id is the ``messageId`` (facts sheet, section
+    6).
+    """
+
+    message: Message
+    event: Mapping[str, Any]
+    """The MESSAGE event, its body as the client sent it."""
+    identifier: str
+    """SQS's id of the message, by which a failure is reported."""
+
+    @property
+    def order(self) -> str | None:
+        """What must be served in order with it: the messages of its connection."""
+        return self.message.connection_id
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """DynamoDB has deleted a connection's record because its time to live was over."""
+
+    connection_id: str
+    image: Mapping[str, Any]
+    """The record as it was, as boto3 would have read it."""
+    identifier: str
+    """The place in the table's stream, from which Lambda reads again after a failure."""
+
+    @property
+    def order(self) -> str | None:
+        """What must be served in order with it: whatever else is in the stream's batch."""
+        return ""
+
 
 Event = Connect | Message | Disconnect
+Item = Wake | Forwarded | Expired
+"""One of a batch, with what a batch is about: by what a failure is reported, and what has to wait for a failed one."""
+
 NO_STATUS: Final = 1005
 """What stands for the code of a close without one (RFC 6455, section 7.1.5)."""
 
 
-def parse(event: Mapping[str, Any]) -> Event | tuple[Wake, ...]:
+def parse(event: Mapping[str, Any]) -> Event | tuple[Item, ...]:
     """Turn a Lambda event into what it means.
 
+    Of a batch of the table's stream only the records that have expired are returned: what was written, what
+    Gatesocket itself has deleted, and memberships mean nothing here.
+
     Raises:
-        UnexpectedEvent: it is neither an event of a WebSocket API nor a batch from the wake queue; the message says
-            what is missing, and never quotes values, which may be secret.
+        UnexpectedEvent: it is neither an event of a WebSocket API nor a batch from the wake queue, from a FIFO queue of
+            messages or from the table's stream; the message says what is missing, and never quotes values, which may be
+            secret.
     """
     if not isinstance(event, Mapping):
         raise UnexpectedEvent(f"expected a Lambda event, which is a dict, but got {type(event).__name__}")
     if "Records" in event:
-        return tuple(_parse_wake(record) for record in event["Records"])
+        items = (_parse_record(record) for record in event["Records"])
+        return tuple(item for item in items if item is not None)
     context = event.get("requestContext")
     if not isinstance(context, Mapping) or "connectionId" not in context:
         raise UnexpectedEvent(
-            "expected an event of an API Gateway WebSocket API, with requestContext.connectionId, or a batch of the "
-            f"wake queue, with Records, but got an event with the keys {sorted(event)}. "
+            "expected an event of an API Gateway WebSocket API, with requestContext.connectionId, or a batch of a "
+            f"queue or of the table's stream, with Records, but got an event with the keys {sorted(event)}. "
             "HTTP events belong to Mangum's handler"
         )
     try:
@@ -195,11 +272,64 @@ def _pairs(many: Mapping[str, list[str]] | None, one: Mapping[str, str] | None) 
     return tuple((one or {}).items())
 
 
-def _parse_wake(record: Mapping[str, Any]) -> Wake:
+def _parse_record(record: Mapping[str, Any]) -> Item | None:
     try:
-        return Wake(json.loads(record["body"])["connection_id"], record["messageId"])
-    except (KeyError, TypeError, ValueError) as error:
+        if record.get("eventSource") == "aws:dynamodb":
+            return _parse_change(record)
+        body = json.loads(record["body"])
+        return (
+            _parse_forwarded(record, body)
+            if "requestContext" in body
+            else Wake(body["connection_id"], record["messageId"])
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UnexpectedEvent(
-            'expected an SQS record of the wake queue, whose body is {"connection_id": …}, '
-            f"but got a record with the keys {sorted(record)}"
+            'expected an SQS record of the wake queue, whose body is {"connection_id": …}, or of a queue of messages, '
+            "whose body is a MESSAGE event with its body in base64, or a change from the table's stream with its old "
+            f"image, but got a record with the keys {_keys(record)}"
         ) from error
+
+
+def _keys(record: object) -> list[str]:
+    return sorted(record) if isinstance(record, Mapping) else []
+
+
+def _parse_forwarded(record: Mapping[str, Any], event: Mapping[str, Any]) -> Forwarded:
+    text = b64decode(event["body"], validate=True).decode()
+    event = {**event, "body": text, "isBase64Encoded": False}
+    message = _parse_web_socket(cast("WebSocketEvent", event))
+    if not isinstance(message, Message):
+        raise TypeError(f"expected a MESSAGE event, but got {type(message).__name__}")
+    return Forwarded(message, event, record["messageId"])
+
+
+TIME_TO_LIVE: Final = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
+"""Who deletes what has expired.
+
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-streams.html
+"""
+
+
+def _parse_change(record: Mapping[str, Any]) -> Expired | None:
+    if record["eventName"] != "REMOVE" or record.get("userIdentity") != TIME_TO_LIVE:
+        return None
+    change = record["dynamodb"]
+    partition = change["Keys"]["pk"]["S"]
+    if not partition.startswith("C#"):
+        return None
+    image = {name: _plain(value) for name, value in change["OldImage"].items()}
+    return Expired(partition.removeprefix("C#"), image, change["SequenceNumber"])
+
+
+def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an attribute as boto3 has it: in an event bytes are base64."""
+    [(kind, content)] = value.items()
+    match kind:
+        case "B":
+            return {kind: b64decode(content, validate=True)}
+        case "L":
+            return {kind: [_plain(item) for item in content]}
+        case "M":
+            return {kind: {name: _plain(item) for name, item in content.items()}}
+        case _:
+            return {kind: content}

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -11,9 +12,9 @@ from starlette.types import ASGIApp
 from gatesocket import hibernation
 from gatesocket.backend import Backend, default_jobs, default_registry, default_waker
 from gatesocket.clock import Clock, milliseconds
-from gatesocket.driver import Answer, Driver, Invocation
+from gatesocket.driver import HAND_OVER_MARGIN, Answer, Driver, Invocation
 from gatesocket.event_loop import KeptLoop
-from gatesocket.events import Connect, Disconnect, Message, Origin, Wake, parse
+from gatesocket.events import Connect, Disconnect, Expired, Forwarded, Item, Message, Origin, Wake, parse
 from gatesocket.exceptions import ConfigurationError
 from gatesocket.gateway.base import GatewayClient
 from gatesocket.gateway.management_api import ManagementAPI, endpoint_for
@@ -21,6 +22,7 @@ from gatesocket.lifespan import Lifespan
 from gatesocket.limits import INTEGRATION_SECONDS
 from gatesocket.queues import Queue
 from gatesocket.registry.base import Registry
+from gatesocket.registry.items import decode
 from gatesocket.settings import Settings, settings
 from gatesocket.waker import Waker
 
@@ -33,7 +35,8 @@ class WebSocketHandler:
     """Serve an ASGI app's WebSocket routes from Lambda, behind an API Gateway WebSocket API.
 
     One handler takes all that concerns its connections: the events of the ``$connect``, ``$default`` and
-    ``$disconnect`` routes, and the batches of the wake queue::
+    ``$disconnect`` routes, the batches of the wake queue, those of a FIFO queue that messages take instead of the
+    ``$default`` route, and those of the table's stream, which tell of connections that have expired::
 
         websocket = WebSocketHandler(app)
 
@@ -105,7 +108,7 @@ class WebSocketHandler:
         runs an event loop awaits `invoke` instead.
 
         Raises:
-            UnexpectedEvent: the event is none of a WebSocket API, and no batch of the wake queue.
+            UnexpectedEvent: the event is none of a WebSocket API, and no batch that a handler takes.
             ConfigurationError: the app's start-up failed, or what the event needs isn't configured.
             RegistryError: the registry refused or can't be reached.
             GatewayError: so did the gateway, outside of a route's own sends.
@@ -118,7 +121,7 @@ class WebSocketHandler:
         await self.startup()
         invocation = self._invocation(event, context)
         if isinstance(parsed, tuple):
-            return await self._wake_all(parsed, invocation)
+            return await self._serve_all(parsed, invocation)
         driver = self._driver_for(parsed.origin)
         match parsed:
             case Connect():
@@ -143,19 +146,39 @@ class WebSocketHandler:
         """Run the app's lifespan clean-up. Lambda gives no occasion for it; a server or a test client does."""
         await self._lifespan.shutdown()
 
-    async def _wake_all(self, wakes: tuple[Wake, ...], invocation: Invocation) -> dict[str, Any]:
-        """Serve a batch of the wake queue, and report which of it SQS is to deliver again.
+    async def _serve_all(self, batch: tuple[Item, ...], invocation: Invocation) -> dict[str, Any]:
+        """Serve a batch, and report what of it is to be delivered again.
+
+        What has to stay in order behind something that failed isn't tried; nor, but for the first, is what there is no
+        time for.
 
         https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html#services-sqs-batchfailurereporting
         """
-        failures = []
-        for wake in wakes:
-            try:
-                await self._driver_for(None).wake(wake.connection_id, wake.message_id, invocation)
-            except Exception:
-                logger.exception("connection %s: its wake %s failed", wake.connection_id, wake.message_id)
-                failures.append({"itemIdentifier": wake.message_id})
+        failures: list[dict[str, str]] = []
+        blocked: set[str | None] = set()
+        for number, item in enumerate(batch):
+            in_time = number == 0 or self._clock() < invocation.deadline - HAND_OVER_MARGIN
+            if item.order in blocked or not in_time or not await self._serve(item, invocation):
+                failures.append({"itemIdentifier": item.identifier})
+                if item.order is not None:
+                    blocked.add(item.order)
         return {"batchItemFailures": failures}
+
+    async def _serve(self, item: Item, invocation: Invocation) -> bool:
+        """Serve one of a batch; return whether that succeeded."""
+        try:
+            match item:
+                case Wake(connection_id, wake_id):
+                    await self._driver_for(None).wake(connection_id, wake_id, invocation)
+                case Forwarded(message, event):
+                    own = replace(invocation, scope={**invocation.scope, "aws.event": event})
+                    await self._driver_for(message.origin).message(message, own)
+                case Expired(_, image, change_id):
+                    await self._driver_for(None).expire(decode(dict(image)), change_id, invocation)
+        except Exception:
+            logger.exception("a %s, %s, failed and is to be tried again", type(item).__name__.lower(), item.identifier)
+            return False
+        return True
 
     def _driver_for(self, origin: Origin | None) -> Driver:
         if self._driver is None:

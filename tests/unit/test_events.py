@@ -4,21 +4,25 @@ import contextlib
 import copy
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aws_lambda_powertools.utilities.parser.models import (
     APIGatewayWebSocketConnectEventModel,
     APIGatewayWebSocketDisconnectEventModel,
     APIGatewayWebSocketMessageEventModel,
+    DynamoDBStreamModel,
 )
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from gatesocket.events import Connect, Disconnect, Message, Origin, Wake, parse
+from gatesocket.events import Connect, Disconnect, Expired, Forwarded, Message, Origin, Wake, parse
 from gatesocket.exceptions import UnexpectedEvent
+from gatesocket.registry.base import Record
+from gatesocket.registry.items import decode
 from gatesocket.waker import wake_event
+from support.lambda_events import forwarded, removal
 
 EVENTS = Path(__file__).parent.parent / "events"
 
@@ -145,6 +149,53 @@ def test_a_batch_of_the_wake_queue_is_its_wakes() -> None:
     assert parse(event) == (Wake("TXzPWdnOjoECGjA=", event["Records"][0]["messageId"]),)
 
 
+RECORD = Record("ANN=", b"scope", 1, 2, b"snapshot", outbox=("é",), groups=frozenset({"lobby"}), live=True)
+
+
+@pytest.mark.parametrize("text", ["hello", "", "\x00 \U0001f44b \"'&+%"])
+def test_a_message_that_came_through_a_queue_is_as_the_client_sent_it(text: str) -> None:
+    [item] = cast("tuple[Forwarded]", parse({"Records": [forwarded(text, message_id="m1")]}))
+
+    assert (item.message.text, item.message.message_id, item.identifier) == (text, "m1", "sqs m1")
+    assert item.event["body"] == text
+    assert item.order == item.message.connection_id
+
+
+def test_a_record_that_has_expired_is_found_in_the_stream_as_it_was() -> None:
+    event = {"Records": [removal(RECORD)]}
+    [item] = cast("tuple[Expired]", parse(event))
+
+    assert (item.connection_id, item.identifier, item.order) == ("ANN=", "111", "")
+    assert decode(dict(item.image)) == RECORD
+
+
+def test_the_stream_of_these_tests_has_the_shape_of_dynamodbs() -> None:
+    DynamoDBStreamModel.model_validate({"Records": [removal(RECORD)]})
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param(removal(RECORD, userIdentity=None), id="deleted by ourselves"),
+        pytest.param(
+            removal(RECORD, userIdentity={"type": "Service", "principalId": "other"}), id="deleted by somebody else"
+        ),
+        pytest.param(removal(RECORD, eventName="MODIFY"), id="written"),
+        pytest.param(
+            removal(RECORD, dynamodb={"Keys": {"pk": {"S": "G#lobby#0"}, "sk": {"S": "ANN="}}}), id="a membership"
+        ),
+    ],
+)
+def test_other_changes_of_the_table_mean_nothing(record: dict[str, Any]) -> None:
+    assert parse({"Records": [record]}) == ()
+
+
+def test_only_the_inbox_orders_wakes() -> None:
+    [wake] = cast("tuple[Wake]", parse(wake_event("ANN=")))
+
+    assert (wake.identifier, wake.order) == (wake.message_id, None)
+
+
 @pytest.mark.parametrize(
     ("event", "message"),
     [
@@ -154,6 +205,13 @@ def test_a_batch_of_the_wake_queue_is_its_wakes() -> None:
         ({"Records": [{"messageId": "1", "body": "no json"}]}, r"expected an SQS record of the wake queue"),
         ({"Records": [{"messageId": "1", "body": "[]"}]}, r"expected an SQS record of the wake queue"),
         ({"Records": [{"dynamodb": {}}]}, r"a record with the keys \['dynamodb'\]"),
+        ({"Records": ["text"]}, r"a record with the keys \[\]"),
+        ({"Records": [forwarded("hi", eventType="DISCONNECT")]}, "a queue of messages, whose body is a MESSAGE event"),
+        ({"Records": [forwarded("hi") | {"body": '{"requestContext": {}, "body": "%"}'}]}, "its body in base64"),
+        (
+            {"Records": [removal(RECORD, dynamodb={"Keys": {"pk": {"S": "C#ANN="}}})]},
+            "from the table's stream with its old image",
+        ),
     ],
 )
 def test_an_event_of_another_shape_is_refused_with_what_was_expected(event: Any, message: str) -> None:

@@ -1,9 +1,11 @@
 """The Lambda callable: from events to a route that never left, as far as it can tell."""
 
 import asyncio
+import copy
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,16 +14,18 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from gatesocket import CannotHibernate, ConfigurationError, ConnectionManager, WebSocketHandler, backend
-from gatesocket.exceptions import GatewayError, LeaseLost, RecordTooLarge, UnexpectedEvent
+from gatesocket.events import parse
+from gatesocket.exceptions import GatewayError, LeaseLost, RecordTooLarge, RegistryError, UnexpectedEvent
 from gatesocket.gateway.management_api import ManagementAPI
-from gatesocket.registry.base import EVERYONE, Changes, Entry, Lease
+from gatesocket.registry.base import EVERYONE, Busy, Changes, Entry, Lease, Taken
 from gatesocket.registry.bounds import Bounds
+from gatesocket.registry.items import decode
 from gatesocket.registry.memory import MemoryRegistry
 from gatesocket.settings import Settings
 from gatesocket.settings import settings as process_settings
 from gatesocket.waker import wake_event
 from support.cloud import MADE, NOW, Cloud, Context, end_all
-from support.lambda_events import CONNECTION, connect, disconnect, message
+from support.lambda_events import CONNECTION, connect, disconnect, forwarded, message, removal
 
 
 @pytest.fixture(autouse=True)
@@ -399,6 +403,143 @@ async def test_a_wake_that_fails_is_reported_and_the_others_of_its_batch_are_ser
     answer = await cloud(batch)
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": batch["Records"][0]["messageId"]}]}
+
+
+def echo() -> FastAPI:
+    app = FastAPI()
+
+    @app.websocket("/")
+    async def route(websocket: WebSocket) -> None:
+        await websocket.accept()
+        while True:
+            text = await websocket.receive_text()
+            await websocket.send_text(f"{text} in {websocket.scope['aws.event']['body']}")
+
+    return app
+
+
+async def test_messages_that_come_through_a_fifo_queue_are_served_in_its_order() -> None:
+    cloud = Cloud(echo())
+    await cloud(connect())
+
+    batch = {"Records": [forwarded("one", message_id="1"), forwarded("two", message_id="2")]}
+
+    assert await cloud(batch) == {"batchItemFailures": []}
+    assert cloud.sent == ["one in one", "two in two"]
+
+
+async def test_what_comes_behind_a_message_that_failed_waits_for_it() -> None:
+    """The rest of its connection's group is reported with it; other connections aren't held up."""
+
+    class Refusing(MemoryRegistry):
+        async def take(self, connection_id: str, entry: Entry, lease: Lease, *, now: int) -> Taken | Busy | None:
+            if entry.id == "2":
+                raise RegistryError("throttled")
+            return await super().take(connection_id, entry, lease, now=now)
+
+    bob = "BBBBBBBBBBBBBBB="
+    cloud = Cloud(echo(), registry=Refusing())
+    await cloud(connect())
+    await cloud(connect(connection_id=bob))
+
+    answer = await cloud(
+        {
+            "Records": [
+                forwarded("one", message_id="1"),
+                forwarded("two", message_id="2"),
+                forwarded("hello", message_id="b1", connection_id=bob),
+                forwarded("three", message_id="3"),
+            ]
+        }
+    )
+
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "sqs 2"}, {"itemIdentifier": "sqs 3"}]}
+    assert (cloud.sent, cloud.gateway.sent[bob]) == (["one in one"], ["hello in hello"])
+
+
+async def test_a_message_that_there_is_no_time_for_goes_back_to_its_queue() -> None:
+    app = FastAPI()
+
+    @app.websocket("/")
+    async def route(websocket: WebSocket) -> None:
+        await websocket.accept()
+        while True:
+            await websocket.receive_text()
+            cloud.now += 8_000
+
+    cloud = Cloud(app)
+    await cloud(connect())
+
+    answer = await cloud({"Records": [forwarded("one", message_id="1"), forwarded("two", message_id="2")]})
+
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "sqs 2"}]}
+
+
+async def expire() -> tuple[Cloud, dict[str, Any], list[str]]:
+    """A connection whose record is deleted when its time to live is over, with a message still in its inbox."""
+    seen: list[str] = []
+    app = FastAPI()
+    manager = ConnectionManager()
+
+    @app.websocket("/")
+    async def route(websocket: WebSocket) -> None:
+        await manager.connect(websocket, groups=["lobby"])
+        try:
+            while True:
+                seen.append(await websocket.receive_text())
+        except WebSocketDisconnect as left:
+            seen.append(f"left with {left.code}")
+            await manager.broadcast("somebody left", group="lobby")
+
+    cloud = Cloud(app)
+    await cloud(connect())
+    await cloud.registry.take(CONNECTION, Entry("message", "m", "unheard"), Lease("dead", NOW + 1), now=NOW)
+    record = await cloud.record()
+    assert record is not None
+    cloud.now = record.expires_at * 1000
+    # As DynamoDB deletes it: the memberships by themselves, at some other time.
+    del cloud.registry._records[CONNECTION]
+    cloud.gateway.gone(CONNECTION)
+    return cloud, {"Records": [removal(record)]}, seen
+
+
+async def test_a_connection_whose_disconnect_never_came_ends_when_it_expires() -> None:
+    cloud, event, seen = await expire()
+
+    assert await cloud(event) == {"batchItemFailures": []}
+
+    assert seen == ["unheard", "left with 1006"]
+    assert await cloud.record() is None
+    assert await cloud.registry.count("lobby", now=NOW) == 0
+    assert cloud.errors == []
+
+
+async def test_an_expired_connection_whose_holder_died_is_taken_over_when_the_stream_brings_it_again() -> None:
+    cloud, event, seen = await expire()
+    [change] = event["Records"]
+    record = decode(parse(event)[0].image)  # type: ignore[index,union-attr,arg-type]
+    lease = Lease("dies", cloud.now + 1000)
+    await cloud.registry.restore(replace(record, expires_at=record.expires_at + 60, lease=lease))
+
+    assert await cloud({"Records": [change]}) == {"batchItemFailures": []}
+    assert (seen, cloud.delays) == ([], [11])
+
+    cloud.now += 11_000
+    await cloud.wake()
+    assert seen == ["unheard", "left with 1006"]
+
+
+async def test_after_a_change_that_failed_the_stream_is_read_again_from_there() -> None:
+    cloud, event, seen = await expire()
+    [change] = event["Records"]
+    strange = copy.deepcopy(change)
+    strange["dynamodb"]["OldImage"]["schema"] = {"N": "99"}
+    strange["dynamodb"]["SequenceNumber"] = "110"
+
+    answer = await cloud({"Records": [strange, change]})
+
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "110"}, {"itemIdentifier": "111"}]}
+    assert seen == []
 
 
 async def test_a_message_while_another_invocation_runs_the_route_is_left_to_it() -> None:
