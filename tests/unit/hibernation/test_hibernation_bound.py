@@ -118,7 +118,7 @@ def test_a_socket_of_the_apps_own_class_keeps_its_class_and_attributes_and_not_w
     found = moved(user, at)
 
     assert type(found) is User
-    assert found.nick == "ann"
+    assert vars(found)["nick"] == "ann"
     assert "_url" not in vars(found)
 
 
