@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,7 +21,7 @@ from support.table import create_table
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-CONNECTIONS = ["ann", "bob"]
+CONNECTIONS = ["ann", "bob", "eve", "joe"]
 GROUPS = [EVERYONE, "lobby", "attic"]
 USERS = [None, "beth"]
 BOUNDS = Bounds(inbox_entries=3)
@@ -50,6 +51,9 @@ class Registries(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.ids = count(1)
         self.now = BEGIN
+        self.created: set[str] = set()
+        self.deleted: dict[str, Record] = {}
+        """Connections' records as they were when they were deleted."""
         self.held: list[tuple[Record, int]] = []
         """What was taken and may or may not be held still, with how many entries were seen."""
 
@@ -74,8 +78,9 @@ class Registries(RuleBasedStateMachine):
     def create(
         self, connection_id: str, groups: frozenset[str], user: str | None, live: bool, outbox: tuple[str, ...]
     ) -> None:
-        if self.read(connection_id, now=BEGIN) is not None:
+        if connection_id in self.created:
             return  # API Gateway gives no id twice
+        self.created.add(connection_id)
         record = Record(
             connection_id,
             b"",
@@ -124,15 +129,21 @@ class Registries(RuleBasedStateMachine):
         entry = Entry("post", f"p{next(self.ids)}")
         self.ask(lambda registry: registry.hold_back(connection_id, entry, now=self.now))
 
-    @precondition(lambda self: self.held)
-    @rule(data=st.data())
-    def restore(self, data: st.DataObject) -> None:
-        record, _ = data.draw(st.sampled_from(self.held))
-        self.ask(lambda registry: registry.restore(record))
-
     @rule(connection_id=connections)
     def delete(self, connection_id: str) -> None:
-        self.ask(lambda registry: registry.delete(connection_id))
+        record = self.read(connection_id, now=BEGIN)
+        if self.ask(lambda registry: registry.delete(connection_id)):
+            self.deleted[connection_id] = record
+
+    @precondition(lambda self: self.deleted)
+    @rule(data=st.data(), seconds=st.integers(min_value=1, max_value=20))
+    def restore(self, data: st.DataObject, seconds: int) -> None:
+        record = self.deleted.pop(data.draw(st.sampled_from(sorted(self.deleted))))
+        lease = Lease(f"h{next(self.ids)}", self.now + seconds * 1000)
+        # Without memberships, as they are gone; whether a release that doesn't happen would write them again is open.
+        restored = replace(record, lease=lease, version=record.version + 1, groups=frozenset(), user=None)
+        assert self.ask(lambda registry: registry.restore(restored))
+        self.held.append((restored, len(restored.inbox)))
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
@@ -140,7 +151,9 @@ class Registries(RuleBasedStateMachine):
         record, _ = data.draw(st.sampled_from(self.held))
         assert record.lease is not None
         holder = record.lease.holder
-        self.ask(lambda registry: registry.delete(record.connection_id, holder=holder))
+        stored = self.read(record.connection_id, now=BEGIN)
+        if self.ask(lambda registry: registry.delete(record.connection_id, holder=holder)) is True:
+            self.deleted[record.connection_id] = stored
 
     @rule(connection_id=connections, group=st.sampled_from(GROUPS), user=users)
     def join(self, connection_id: str, group: str, user: str | None) -> None:

@@ -9,6 +9,9 @@ import pytest
 from cfnlint import api as cfnlint  # type: ignore[import-untyped]
 
 from gatesocket.emulator.template import Template, load
+from gatesocket.registry.base import Record
+from gatesocket.registry.items import group_membership, key_of
+from support.lambda_events import removal
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,6 +60,36 @@ def test_functions_get_their_permissions_only_from_the_template(template: Templa
         managed = [arn for arn in role["ManagedPolicyArns"] if isinstance(arn, str)]
         assert set(managed) <= allowed
         assert "Policies" not in role
+
+
+def test_the_stream_brings_only_records_that_have_expired(template: Template) -> None:
+    """The filter is Lambda's; it lets through what `gatesocket.events` takes for an expired connection, and no more."""
+    mapping = template.body["Resources"]["ExpiredConnections"]["Properties"]
+    [pattern] = mapping["FilterCriteria"]["Filters"]
+    change = removal(Record("TXzPWdnOjoECGjA=", b"", 1, 2))
+    membership = group_membership("TXzPWdnOjoECGjA=", "lobby", None, 2, shards=1)
+
+    assert matches(json.loads(pattern["Pattern"]), change)
+    assert not matches(json.loads(pattern["Pattern"]), change | {"eventName": "MODIFY"})
+    assert not matches(json.loads(pattern["Pattern"]), {key: change[key] for key in change if key != "userIdentity"})
+    assert not matches(json.loads(pattern["Pattern"]), change | {"dynamodb": {"Keys": key_of(membership)}})
+
+
+def matches(pattern: dict[str, Any], event: dict[str, Any]) -> bool:
+    """Whether Lambda's event filter lets *event* through; of its rules those for text and prefixes.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html#filtering-syntax
+    """
+    for key, rule in pattern.items():
+        value = event.get(key)
+        if isinstance(rule, dict):
+            if not isinstance(value, dict) or not matches(rule, value):
+                return False
+        elif not any(
+            value == choice if isinstance(choice, str) else str(value).startswith(choice["prefix"]) for choice in rule
+        ):
+            return False
+    return True
 
 
 def test_the_handlers_of_the_template_exist(template: Template) -> None:
