@@ -53,7 +53,7 @@ def test_a_prepared_route_is_the_same_under_starlettes_test_client() -> None:
                     answer = await ask(websocket, "more?")
                     seen.append(f"{place} {number} {answer}")
                 async for text in websocket.iter_text():
-                    seen.append(text.upper())
+                    seen.append(text.upper())  # noqa: PERF401 - an iteration is meant
         except WebSocketDisconnect:
             raise AssertionError("`iter_text` ends at a disconnect") from None
         finally:
