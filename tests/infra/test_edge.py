@@ -154,3 +154,22 @@ def test_a_firewall_and_a_domain_are_parameters() -> None:
     assert distribution["WebACLId"] == web_acl
     assert distribution["Aliases"] == ["chat.example.com"]
     assert distribution["ViewerCertificate"]["AcmCertificateArn"] == certificate
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [
+        ({"WebSocketUrl": "https://a1b2c3.execute-api.eu-west-1.amazonaws.com/prod"}, "output WebSocketUrl"),
+        ({"WebSocketUrl": "wss://a1b2c3.execute-api.eu-west-1.amazonaws.com"}, "output WebSocketUrl"),
+        ({"HttpUrl": "https://d4e5f6.execute-api.eu-west-1.amazonaws.com/prod"}, "output HttpUrl"),
+        ({"WebSocketPaths": "ws/*"}, "begins with a slash"),
+        ({"DomainName": "example"}, "DomainName"),
+        ({"WebAclArn": "arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/chat/1"}, "scope CLOUDFRONT"),
+        ({"CertificateArn": "arn:aws:acm:eu-west-1:123456789012:certificate/1"}, "in us-east-1"),
+        ({"CertificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/1"}, "give both or neither"),
+        ({"DomainName": "chat.example.com"}, "give both or neither"),
+    ],
+)
+def test_parameters_that_make_no_sense_are_refused_with_words(parameters: dict[str, str], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        deploy_edge(**parameters)

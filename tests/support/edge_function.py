@@ -1,6 +1,7 @@
 """The edge in front of a deployed stack: what its template makes, and its function, run by node."""
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -26,13 +27,25 @@ MAIN_STACK = {
 
 
 def deploy_edge(**parameters: str) -> dict[str, Any]:
-    """Return the template's resources in front of the main stack above; *parameters* are the optional ones."""
+    """Return the template's resources in front of the main stack above, or of what *parameters* say instead.
+
+    Raises:
+        ValueError: CloudFormation would refuse the parameters.
+    """
     template = load(EDGE_TEMPLATE, region="us-east-1", parameters=MAIN_STACK | parameters)
+    for name, value in template.parameters.items():
+        declared = template.body["Parameters"][name]
+        if not re.fullmatch(declared["AllowedPattern"], value):
+            raise ValueError(declared.get("ConstraintDescription", name))
     resolver = Resolver(
         template.body,
         parameters={**template.parameters, "AWS::StackName": "edge"},
         attributes=lambda logical_id, name: f"{logical_id}.{name}",
     )
+    for rule in template.body["Rules"].values():
+        for assertion in rule["Assertions"]:
+            if not resolver.resolve(assertion["Assert"]):
+                raise ValueError(assertion["AssertDescription"])
     resources: dict[str, Any] = resolver.resolve(template.body["Resources"])
     return resources
 
