@@ -189,7 +189,9 @@ def test_middleware_without_source_is_no_finding_of_its_own() -> None:
     assert check(members["Middleware"](serving(route))).findings == ()
 
 
-@pytest.mark.parametrize("app", [None, "chat.app:app", lambda scope: None, FastAPI, 7], ids=repr)
+@pytest.mark.parametrize(
+    "app", [None, "chat.app:app", lambda scope: None, FastAPI, 7], ids=["None", "text", "lambda", "class", "7"]
+)
 def test_what_is_no_asgi_app_is_refused(app: Any) -> None:
     with pytest.raises(ConfigurationError, match="is not an ASGI app"):
         prepare(app)
