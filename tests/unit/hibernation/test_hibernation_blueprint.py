@@ -157,7 +157,11 @@ def test_the_frameworks_functions_are_left_as_they_are(tmp_path: Path) -> None:
     assert [unit.source.node.name for unit in plan.units] == ["route", "help_out"]
 
 
-@pytest.mark.parametrize("app", [None, "app:app", 5, FastAPI, lambda scope, receive, send: None, object()], ids=repr)
+@pytest.mark.parametrize(
+    "app",
+    [None, "app:app", 5, FastAPI, lambda scope, receive, send: None, object()],
+    ids=lambda value: type(value).__name__,
+)
 def test_what_is_no_asgi_app_is_refused_with_what_one_is(app: Any) -> None:
     with pytest.raises(
         ConfigurationError, match="is not an ASGI app: it has to be an `async` callable that takes scope"
