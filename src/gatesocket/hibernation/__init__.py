@@ -2,15 +2,19 @@
 
 It works like a small compiler with a runtime. A route's functions go through three passes, from their own source:
 
-============  =======================================================================================
-`linearise`   every await that may wait for the client into a statement of its own
+============  ================================================================
+`linearise`   every await that may wait for the client is a statement of its own
 `liveness`    which locals are still needed there
 `transform`   a function that can start in its middle, with those locals
-============  =======================================================================================
+============  ================================================================
 
-`points` decides which awaits are meant, `source` finds and compiles the source, `units` swaps the code in, `discover`
-finds the functions of an app. The transformed functions meet the runtime through `entry`; `runtime` runs an app until
-it hibernates, `codec` writes the values, `snapshot` the bytes.
+`source` finds the syntax tree of a function and compiles a changed one in its place; `points` and `scan` decide which
+awaits are meant, and which can't be; `discover` finds the functions of an app, `units` swaps their code.
+
+The transformed functions meet the runtime through `entry`. `runtime` runs an app until there is no message; then `stack`
+finds the functions that wait, `saving` decides what of them is kept, `codec` and its kinds (`kinds`, `instances`,
+`bound`) write the values, `snapshot` the bytes. `dependencies` keeps FastAPI from resolving twice, `blocks` leaves and
+enters ``with``, `tasks` watches what the route spawns.
 """
 
 from gatesocket.hibernation.blueprint import Blueprint, PointPlan, RoutePlan, prepare

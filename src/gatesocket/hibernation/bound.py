@@ -23,7 +23,7 @@ from gatesocket.exceptions import SnapshotError
 from gatesocket.hibernation.codec import Decoder, Encoder, Kind, Unsaveable, attributes, register
 from gatesocket.hibernation.names import Index, find, is_own, name_of
 from gatesocket.hibernation.origin import Origin, origin
-from gatesocket.hibernation.source import nested_codes, originals
+from gatesocket.hibernation.source import module_of, nested_codes, originals
 
 __all__ = ["Home", "SocketMessages"]
 
@@ -253,8 +253,8 @@ def _save_function(value: FunctionType, encoder: Encoder) -> Any:
             return "receive"
         raise Unsaveable(value, "it belongs to the framework")
     code = originals.get(value.__code__, value.__code__)
-    root = value.__qualname__.partition(".<locals>")[0]
-    reference = (f"{value.__module__}:{root}", code.co_qualname, _checksum(code))
+    root = code.co_qualname.partition(".<locals>")[0]
+    reference = (f"{module_of(value)}:{root}", code.co_qualname, _checksum(code))
     if _code_at(*reference) != code:
         raise Unsaveable(value, "the function around it isn't found by its name")
     return [

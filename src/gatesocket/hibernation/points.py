@@ -30,7 +30,7 @@ from starlette.endpoints import WebSocketEndpoint
 from starlette.websockets import WebSocket
 
 from gatesocket.hibernation.origin import Origin, origin
-from gatesocket.hibernation.source import FunctionNode, NoSource, locate, originals
+from gatesocket.hibernation.source import FunctionNode, NoSource, locate, module_of, originals
 
 __all__ = [
     "ITERATORS",
@@ -287,7 +287,7 @@ _known_waits: dict[tuple[str, CodeType], Wait] = {}
 def wait_of_function(function: FunctionType) -> Wait:
     """How sure it is that a call of *function* waits for the client somewhere inside."""
     code = originals.get(function.__code__, function.__code__)
-    key = (function.__module__, code)
+    key = (module_of(function), code)
     if key not in _known_waits:
         if not code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
             return Wait.MAYBE  # what it returns is what is awaited

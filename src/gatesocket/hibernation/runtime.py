@@ -109,7 +109,11 @@ class Run:
         self._given = Snapshot.load(snapshot) if snapshot is not None else None
         self._asleep: list[Frame] = list(self._given.frames) if self._given else []
         for asleep in self._asleep:
-            unit_named(asleep.key)  # before anything runs: is it still there, and does it read as it did?
+            # Before anything runs: is it still there, and does it read as it did?
+            if asleep.point not in unit_named(asleep.key).points:
+                raise SnapshotError(f"the snapshot is damaged: {asleep.name} has no point {asleep.point}")
+        if self._asleep and self._asleep[-1].direct:
+            raise SnapshotError(f"the snapshot is damaged: nothing is left of what {self._asleep[-1].name} awaits")
         self._decoder = Decoder(self._home(frame.key for frame in self._asleep))
         self._refusal: CannotHibernate | SnapshotError | None = None
         self._left: list[Activation] = []
@@ -150,10 +154,14 @@ class Run:
 
     async def receive(self) -> Message:
         """The app's ``receive``."""
-        if self._left:
+        if self._left and not self._giving_back:
             raise Hibernate
         try:
             self._check_task()
+            if self._giving_back:
+                what = "the end of a `with` waits for the client, and hibernation has to leave the block"
+                place = own_place(sys._getframe(1))  # noqa: SLF001
+                raise CannotHibernate(Finding(*place, what, "Receive in the block, before it ends"))  # noqa: TRY301
             message = self._next_message()
             if message is None:
                 await self._await_tasks()

@@ -33,7 +33,7 @@ from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import Any
 
-__all__ = ["FunctionNode", "NoSource", "Source", "locate", "nested_codes", "originals"]
+__all__ = ["FunctionNode", "NoSource", "Source", "locate", "module_of", "nested_codes", "originals"]
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -102,6 +102,11 @@ def _type_parameters(level: ast.AST) -> dict[str, Any]:
 
 def _no_arguments() -> ast.arguments:
     return ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
+
+
+def module_of(function: FunctionType) -> str:
+    """The name of the module whose globals *function* has; ``__module__`` is another's under `functools.wraps`."""
+    return str(function.__globals__["__name__"])
 
 
 def locate(function: FunctionType) -> Source:

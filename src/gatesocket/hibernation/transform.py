@@ -52,7 +52,7 @@ from gatesocket.hibernation.linearise import RUNTIME, Body, PointAwait, linearis
 from gatesocket.hibernation.liveness import Live, liveness
 from gatesocket.hibernation.points import environment_of, inside
 from gatesocket.hibernation.scan import Refusal
-from gatesocket.hibernation.source import Source, locate
+from gatesocket.hibernation.source import Source, locate, module_of
 
 __all__ = ["Point", "Unit", "transform"]
 
@@ -111,7 +111,7 @@ def transform(function: FunctionType) -> Unit:
     source = locate(function)
     node, code = source.node, source.code
     body = linearise(node, environment_of(function, node), code.co_cellvars + code.co_freevars)
-    key = f"{function.__module__}:{code.co_qualname}#{source.digest}"
+    key = f"{module_of(function)}:{code.co_qualname}#{source.digest}"
     points: dict[int, Point] = {}
     compiled = code
     if body.points and not body.refusals:

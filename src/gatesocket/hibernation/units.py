@@ -6,7 +6,6 @@ functions they are known to call; what a route only turns out to call is adopted
 """
 
 import inspect
-import sys
 from contextlib import suppress
 from types import CellType, CodeType, FunctionType
 from typing import Any
@@ -16,10 +15,10 @@ from starlette.websockets import WebSocket
 from gatesocket.exceptions import SnapshotError
 from gatesocket.hibernation import entry
 from gatesocket.hibernation.linearise import RUNTIME
-from gatesocket.hibernation.names import find
+from gatesocket.hibernation.names import contents, find
 from gatesocket.hibernation.origin import Origin, origin
 from gatesocket.hibernation.points import unwrap
-from gatesocket.hibernation.source import NoSource, originals
+from gatesocket.hibernation.source import NoSource, module_of, originals
 from gatesocket.hibernation.transform import Unit, transform
 
 __all__ = ["adopt", "adopt_called", "is_transformed", "unit_named", "unit_of"]
@@ -40,11 +39,12 @@ def adopt(function: FunctionType) -> Unit:
         NoSource: its source can't be had.
     """
     code = function.__code__
-    known = (function.__module__, code.co_filename, code)
+    module = module_of(function)
+    known = (module, code.co_filename, code)
     unit = _by_code.get(known)
     if unit is None:
         unit = transform(function)
-        _by_code[known] = _by_code[function.__module__, code.co_filename, unit.code] = unit
+        _by_code[known] = _by_code[module, code.co_filename, unit.code] = unit
         if unit.points:
             originals[unit.code] = code
             _running[id(unit.code)] = unit
@@ -106,20 +106,17 @@ def unit_named(key: str) -> Unit:
 
 
 def _within(function: FunctionType, qualified: str) -> list[FunctionType]:
-    """The functions called *qualified* that are defined in *function*, or under its decorators."""
-    found = []
-    waiting = [originals.get(function.__code__, function.__code__)]
-    wrapped: Any = function
-    while (wrapped := vars(wrapped).get("__wrapped__")) is not None and isinstance(wrapped, FunctionType):
-        waiting.append(originals.get(wrapped.__code__, wrapped.__code__))
-    if function.__qualname__ == qualified:
-        found.append(function)
+    """The functions called *qualified*: *function* itself, under its decorators, or defined in it."""
+    decorated = [function]
+    for each in decorated:
+        inner = [content for _, content in contents(each) if isinstance(content, FunctionType)]
+        decorated += [content for content in inner if content not in decorated]
+    found = [each for each in decorated if each.__code__.co_qualname == qualified]
+    waiting = [] if found else [originals.get(function.__code__, function.__code__)]
     while waiting:
         code = waiting.pop()
         waiting += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
         if code.co_qualname == qualified:
             empty = tuple(CellType() for _ in code.co_freevars)
-            candidate = FunctionType(code, vars(sys.modules[function.__module__]), code.co_name, None, empty)
-            candidate.__qualname__ = code.co_qualname
-            found.append(candidate)
+            found.append(FunctionType(code, function.__globals__, code.co_name, None, empty))
     return found

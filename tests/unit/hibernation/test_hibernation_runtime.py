@@ -8,16 +8,22 @@ import sys
 import threading
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import pytest
 from fastapi import Depends, FastAPI, WebSocket, WebSocketDisconnect
 
 from gatesocket.exceptions import CannotHibernate, SnapshotError
 from gatesocket.hibernation import prepare, run
+from gatesocket.hibernation.origin import Origin, origin
 from gatesocket.hibernation.runtime import GRACE
+from gatesocket.hibernation.source import originals
+from gatesocket.hibernation.units import adopt
 from support.hibernation import Connection, serving
 from support.lives import scope
+
+if TYPE_CHECKING:
+    from types import FunctionType
 
 ROOMS: dict[str, list[str]] = {}
 who = contextvars.ContextVar("who", default="nobody")
@@ -827,3 +833,107 @@ async def test_run_wants_the_blueprint_of_the_app() -> None:
         await send({"type": "websocket.close"})
 
     assert await run(app, scope("/"), lambda: None, Connection(app).send, blueprint=prepare(app)) is None
+
+
+async def test_a_scope_may_come_without_a_state() -> None:
+    async def route(websocket: WebSocket) -> None:
+        await websocket.accept()
+        websocket.state.user = "ann"
+        await websocket.receive_text()
+        await websocket.send_text(websocket.state.user)
+
+    connection = Connection(serving(route))
+    del connection.scope["state"]
+    await connection.connect()
+    await connection.say("a")
+    assert connection.texts == ["ann"]
+
+
+async def test_an_app_that_does_not_come_back_to_its_route_is_an_error() -> None:
+    doors = ["open"]
+
+    async def route(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.receive_text()
+
+    inner = serving(route)
+
+    async def nothing() -> None:
+        """End at once."""
+
+    connection = Connection(inner)
+    connection.app = lambda *asgi: inner(*asgi) if doors else nothing()
+    await connection.connect()
+    doors.clear()
+    with pytest.raises(SnapshotError, match="ended without coming back to where the route waits, in .*route"):
+        await connection.say("a")
+
+
+async def test_the_end_of_a_with_can_t_wait_for_the_client_while_the_block_is_left() -> None:
+    class Farewell:
+        def __init__(self, websocket: WebSocket) -> None:
+            self.websocket = websocket
+
+        async def __aenter__(self) -> None:
+            """Do nothing."""
+
+        async def __aexit__(self, *_: object) -> None:
+            await self.websocket.receive_text()
+
+    async def route(websocket: WebSocket) -> None:
+        await websocket.accept()
+        async with Farewell(websocket):
+            await websocket.receive_text()
+
+    message = await refusal(serving(route))
+    line = Farewell.__aexit__.__code__.co_firstlineno + 1
+    assert message.startswith(f"{__file__}:{line}: the end of a `with` waits for the client")
+
+
+@pytest.mark.parametrize("calls", ["a function of the route", "receive"])
+async def test_a_framework_that_goes_on_reaches_nobody(calls: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    events = []
+
+    async def first(websocket: WebSocket) -> None:
+        events.append(await websocket.receive_text())
+
+    async def second(websocket: WebSocket) -> None:
+        events.append("second")
+        await websocket.receive_text()
+
+    async def framework(websocket: WebSocket) -> None:
+        await first(websocket)
+        if calls == "receive":
+            await websocket.receive_text()
+        await second(websocket)
+
+    async def route(websocket: WebSocket) -> None:
+        await websocket.accept()
+        while True:
+            await framework(websocket)
+
+    def origin_of(file: str) -> Origin:
+        return Origin.FRAMEWORK if file == __file__ else origin(file)
+
+    connection = Connection(serving(route))
+    for function in (first, second):
+        adopt(cast("FunctionType", function))
+    framework.__code__ = originals[framework.__code__]
+    monkeypatch.setattr("gatesocket.hibernation.stack.origin", origin_of)
+    await connection.connect()
+    assert events == []
+    await connection.say("a", "b")
+    assert events == ["a", "second"]
+
+
+async def test_without_column_positions_the_line_tells_where_a_function_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gatesocket.hibernation.stack._position", lambda *_: (1, None, None, None))
+
+    async def route(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text(await websocket.receive_text())
+
+    connection = Connection(serving(route))
+    await connection.connect()
+    await connection.say("a")
+    assert connection.texts == ["a"]
