@@ -106,7 +106,7 @@ def _no_arguments() -> ast.arguments:
 
 def module_of(function: FunctionType) -> str:
     """The name of the module whose globals *function* has; ``__module__`` is another's under `functools.wraps`."""
-    return str(function.__globals__["__name__"])
+    return str(function.__globals__.get("__name__", ""))
 
 
 def locate(function: FunctionType) -> Source:
