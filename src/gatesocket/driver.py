@@ -275,6 +275,11 @@ class Driver:
         while snapshot is not None and run.waiting:
             snapshot, failed = await self._activate(run, scope.load(record.scope), invocation, snapshot)
             await run.deliver()
+        if snapshot is not None and run.unannounced:
+            # A post found that the client has left. That is one more entry, like the disconnect that API Gateway may
+            # still send: the release that follows finds it, behind whatever came first.
+            entry = Entry("disconnect", invocation.id, code=1006)
+            await self._registry.take(run.connection_id, entry, self._lease(invocation), now=self._clock())
         return snapshot, failed
 
     async def _give_up(self, run: Run, record: Record, snapshot: bytes | None) -> bytes | None:

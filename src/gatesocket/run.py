@@ -112,7 +112,15 @@ class Run:
             return True
         if self._inbox:
             return not self.delivering and (not self._received or self._has_time())
-        return self.session.ended
+        return self.session.ended and not self.unannounced
+
+    @property
+    def unannounced(self) -> bool:
+        """Whether the client turned out to have left, and no disconnect is in the inbox.
+
+        The route doesn't receive that before one is: it must not overtake the messages that came first.
+        """
+        return self.session.state is State.GONE and self._end is None
 
     @property
     def rest(self) -> tuple[Entry, ...]:
@@ -174,6 +182,7 @@ class Run:
         self._inbox.clear()
         self.outbox.clear()
         if not self.session.ended:
+            self._end = Entry("disconnect", "given up", code=code)
             self.session = replace(self.session, state=State.GONE, code=code)
             await self._close(self.session)
 

@@ -131,7 +131,7 @@ async def test_a_client_that_never_comes_has_left_after_a_bounded_wait() -> None
     await hold.run.deliver()
 
     assert hold.pauses == list(HANDSHAKE_PAUSES)
-    assert hold.received() == [{"type": "websocket.disconnect", "code": 1006, "reason": ""}]
+    assert (hold.run.unannounced, hold.run.waiting) == (True, False)
 
 
 async def test_a_live_socket_that_is_gone_is_not_waited_for() -> None:
@@ -140,8 +140,25 @@ async def test_a_live_socket_that_is_gone_is_not_waited_for() -> None:
     hold.run.feed(messages("hi"))
     await hold.run.deliver()
 
-    assert hold.pauses == []
-    assert [message["type"] for message in hold.received()] == ["websocket.receive", "websocket.disconnect"]
+    assert (hold.pauses, hold.run.unannounced) == ([], True)
+
+
+async def test_that_a_client_has_left_is_received_in_its_turn_behind_what_came_before() -> None:
+    """However it turned out: a post says so at once, but messages may wait in the inbox that weren't seen yet."""
+    hold = Hold(replace(RECORD, outbox=("one",)), opens_after=99)
+    hold.run.feed(messages("hi"))
+    await hold.run.deliver()
+    assert hold.received() == [{"type": "websocket.receive", "text": "hi"}]
+
+    hold.run.feed(
+        [Entry("message", "2", "bye"), Entry("disconnect", "d", "", 1001), Entry("disconnect", "e", "", 1006)]
+    )
+
+    assert not hold.run.unannounced
+    assert hold.received() == [
+        {"type": "websocket.receive", "text": "bye"},
+        {"type": "websocket.disconnect", "code": 1001, "reason": ""},
+    ]
 
 
 async def test_a_text_from_elsewhere_that_waited_in_the_inbox_is_posted() -> None:
@@ -239,14 +256,14 @@ async def test_bytes_in_their_agreed_form_are_received_as_bytes() -> None:
     assert hold.received() == [{"type": "websocket.receive", "bytes": b"\x00\xff"}]
 
 
-async def test_a_send_to_a_client_that_has_left_is_an_os_error_and_the_next_receive_a_disconnect() -> None:
+async def test_a_send_to_a_client_that_has_left_is_an_os_error() -> None:
     hold = Hold(RECORD)
     hold.gateway.gone(ANN)
 
     with pytest.raises(OSError, match="is gone"):
         await hold.run.send(send("hello?"))
 
-    assert hold.received() == [{"type": "websocket.disconnect", "code": 1006, "reason": ""}]
+    assert (hold.run.unannounced, hold.received()) == (True, [])
 
 
 async def test_a_send_that_does_not_fit_changes_nothing() -> None:
