@@ -290,15 +290,13 @@ class _Lineariser:
         first, *rest = node.values
         before, value = self.expression(first)
         statements = [*before, _at(first, ast.Assign([_store(name)], value))]
-        if rest:
-            test: ast.expr = _load(name)
-            if isinstance(node.op, ast.Or):
-                test = ast.UnaryOp(ast.Not(), test)
-            others = rest[0] if len(rest) == 1 else _changed(node, values=rest)
-            before, value = self.expression(others)
-            body = [*before, _at(others, ast.Assign([_store(name)], value))]
-            statements.append(_at(node, ast.If(test, body, [])))
-        return statements, _at(node, _load(name))
+        test: ast.expr = _load(name)
+        if isinstance(node.op, ast.Or):
+            test = ast.UnaryOp(ast.Not(), test)
+        others = rest[0] if len(rest) == 1 else _changed(node, values=rest)
+        before, value = self.expression(others)
+        body = [*before, _at(others, ast.Assign([_store(name)], value))]
+        return [*statements, _at(node, ast.If(test, body, []))], _at(node, _load(name))
 
     def _ifexp(self, node: ast.IfExp) -> tuple[list[ast.stmt], ast.expr]:
         name = self.temporary()
@@ -386,12 +384,6 @@ class _Lineariser:
             return [node]
         method: Callable[[Any], list[ast.stmt]] = getattr(self, f"_{type(node).__name__.lower()}_statement")
         return method(node)
-
-    def _functiondef_statement(self, node: ast.FunctionDef) -> list[ast.stmt]:
-        return [node]
-
-    _asyncfunctiondef_statement = _functiondef_statement
-    _classdef_statement = _functiondef_statement
 
     def _expr_statement(self, node: ast.Expr) -> list[ast.stmt]:
         if node.value in self.waits and isinstance(node.value, ast.Await):

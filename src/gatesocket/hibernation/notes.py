@@ -5,6 +5,7 @@ because the route itself can hibernate; all of it is worth knowing before it is 
 """
 
 import ast
+import inspect
 from collections.abc import Iterable, Iterator
 from types import FunctionType
 from typing import Any
@@ -103,7 +104,7 @@ class _Look:
             case ast.Attribute(owner, name):
                 known = self.environment.known(owner)
                 return known is not None and any(
-                    isinstance(getattr(each, name, None), _MUTABLE) for each in self.objects(known)
+                    isinstance(inspect.getattr_static(each, name, None), _MUTABLE) for each in self.objects(known)
                 )
         known = self.environment.known(node)
         return known is not None and not known.instance and isinstance(known.value, _MUTABLE)

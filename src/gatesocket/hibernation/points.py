@@ -147,7 +147,7 @@ class Environment:
                 return self._annotation(generic)
             case ast.Name() | ast.Attribute():
                 known = self.known(node)
-                if known and isinstance(known.value, type):
+                if known and isinstance(known.value, type) and _tells(known.value):
                     return known.value
         return None
 
@@ -255,6 +255,11 @@ def _owner(function: FunctionType) -> type | None:
         if not isinstance(found, type):
             return None
     return found if isinstance(found, type) and vars(found).get(function.__name__) is function else None
+
+
+def _tells(cls: type) -> bool:
+    """Whether an annotation with *cls* tells whose methods are called: ``Any`` and a protocol don't."""
+    return cls is not Any and not getattr(cls, "_is_protocol", False)
 
 
 def _subclasses(cls: type) -> Iterator[type]:

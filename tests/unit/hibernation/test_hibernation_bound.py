@@ -414,6 +414,14 @@ def test_a_planted_variable_is_refused(place: Any) -> None:
         read(data)
 
 
+def test_another_object_in_the_place_of_a_variable_is_refused() -> None:
+    data = written(adder(1))
+    data["v"][1] = [0]
+
+    with pytest.raises(SnapshotError, match="0 is no variable"):
+        read([data])
+
+
 def test_variables_are_made_before_they_are_filled() -> None:
     (cell,) = adder(5).__closure__
     encoder, decoder = Encoder(home()), Decoder(home())

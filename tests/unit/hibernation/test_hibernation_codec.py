@@ -148,6 +148,11 @@ def test_a_refusal_says_where_in_the_value_the_trouble_is() -> None:
     assert refused.value.path == "['users'][0]['ann'][1]"
 
 
+def test_a_class_in_a_function_is_of_no_kind() -> None:
+    with pytest.raises(Unsaveable, match="no way is known to save it"):
+        written(type("Local", (), {}))
+
+
 # Planted data.
 
 

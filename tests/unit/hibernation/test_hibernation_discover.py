@@ -143,7 +143,7 @@ def test_middleware_of_the_apps_own_is_found_and_the_frameworks_is_not() -> None
     async def dispatch(*_: Any) -> Any: ...
 
     app = Starlette(
-        routes=[WebSocketRoute("/", chat, middleware=[Middleware(Around)])],
+        routes=[WebSocketRoute("/", chat, middleware=[Middleware(GZipMiddleware), Middleware(Around)])],
         middleware=[
             Middleware(Around),
             Middleware(GZipMiddleware),

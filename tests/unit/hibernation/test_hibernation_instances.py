@@ -80,6 +80,14 @@ class OneSlot:
         self.only = 1
 
 
+class Extensible:
+    __slots__ = ("__dict__", "__weakref__", "shown")
+
+    def __init__(self) -> None:
+        self.shown = 1
+        self.more = 2
+
+
 class WithBoth(Slotted):
     """Slots of the base, and a dictionary."""
 
@@ -185,6 +193,8 @@ def test_an_object_may_have_slots_and_a_dictionary() -> None:
     found = through(both)
 
     assert (found.hidden, found.shown, found.more) == (1, 2, [1])
+    assert vars(through(Extensible())) == {"more": 2}
+    assert through(Extensible()).shown == 1
 
 
 def test_an_object_is_its_attributes_and_may_hold_itself() -> None:

@@ -3,7 +3,8 @@
 import ast
 import asyncio
 import functools
-from typing import Annotated, Any, Generic, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, Generic, Protocol, TypeVar
 
 import pytest
 from fastapi import Depends
@@ -12,6 +13,7 @@ from starlette.websockets import WebSocket
 
 from gatesocket.hibernation.points import Environment, Known, Wait, environment_of, unwrap, wait_of_function
 from gatesocket.hibernation.source import locate
+from support.lives import load
 from support.passes import environment, parsed
 
 T = TypeVar("T")
@@ -93,6 +95,10 @@ class Called:
         return await ws.receive_text()
 
 
+class Asking(Protocol):
+    async def tell(self, ws: WebSocket) -> None: ...
+
+
 class Box(Generic[T]):
     async def get(self) -> None: ...
 
@@ -150,6 +156,17 @@ def test_what_can_not_be_told_may_wait(expression: str) -> None:
     assert wait(expression) is Wait.MAYBE
 
 
+def test_a_library_waits_only_if_it_is_given_the_socket(tmp_path: Path) -> None:
+    file = tmp_path / "site-packages" / "library.py"
+    file.parent.mkdir()
+    file.write_text("async def ask(ws, question=''):\n    return await ws.receive_text()\n")
+    node = parsed("await library.ask(ws)\nawait library.ask(1, ws.url)")
+    found = environment(node, library=load(file))
+    waits = [found.wait(child) for child in ast.walk(node) if isinstance(child, ast.Await)]
+
+    assert waits == [Wait.SURELY, Wait.NEVER]
+
+
 # What parameters are, by their annotations.
 
 
@@ -168,7 +185,9 @@ def test_a_generic_annotation_tells_the_class() -> None:
     assert wait("x.get()", "*, x: Box[int]") is Wait.NEVER
 
 
-@pytest.mark.parametrize("annotation", ["'not ('", "Missing", "number", "Chat | None", "5", "'Missing'"])
+@pytest.mark.parametrize(
+    "annotation", ["Any", "Asking", "'not ('", "Missing", "number", "Chat | None", "5", "'Missing'"]
+)
 def test_an_annotation_that_tells_nothing_tells_nothing(annotation: str) -> None:
     assert wait("x.tell(ws)", f"ws: WebSocket, x: {annotation}") is Wait.MAYBE
 

@@ -66,6 +66,10 @@ PLACES = {
         "def same(f):\n    return f\n\n@same\n@(\n    same\n)\ndef f(x: 'int' = 1) -> int:\n    return x\n",
         "module.f",
     ),
+    "a function whose decorator has one of its own": (
+        "@(lambda f: f)\ndef f():\n    return 1\n",
+        "module.f",
+    ),
     "one of two with the same name": ("if True:\n    def f(): return 1\nelse:\n    def f(): return 2\n", "module.f"),
     "one that has others in it": (
         "def f():\n    g = lambda: [i for i in (j for j in range(3))]\n    class C:\n        x = 1\n    return g, C\n",

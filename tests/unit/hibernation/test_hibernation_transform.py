@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from starlette.websockets import WebSocket
 
-from gatesocket.hibernation import prepare
+from gatesocket.hibernation import points, prepare
 from gatesocket.hibernation import transform as module
 from gatesocket.hibernation.source import FunctionNode, Source
 from gatesocket.hibernation.transform import transform
@@ -62,7 +62,9 @@ def columns(text: str) -> tuple[str, str]:
     return "\n".join(row[:width].rstrip() for row in rows), "\n".join(row[width:] for row in rows)
 
 
-def test_the_example_of_the_module_is_true(written: list[FunctionNode]) -> None:
+def test_the_example_of_the_module_is_true(written: list[FunctionNode], monkeypatch: pytest.MonkeyPatch) -> None:
+    # Other tests' classes, whose `receive_text` isn't the socket's own, are not there.
+    monkeypatch.setattr(points, "_subclasses", lambda cls: iter(()))
     assert module.__doc__ is not None
     before, after = columns(module.__doc__.split("::\n\n")[1].split("\n\n(")[0])
 
