@@ -4,6 +4,13 @@ What a ``with`` holds, a lock, a connection, a file, lives in one process; so it
 process. The context manager sees the ordinary end of its block, not an exception: a database session is closed, a
 transaction committed, a lock released. On waking the expression after ``with`` is evaluated again and entered again.
 
+A context manager for which that is wrong says what is right in a method of its own, which is then called in place of
+``__exit__``, or awaited in place of ``__aexit__``::
+
+    class Transaction:
+        async def __hibernate__(self) -> None:
+            await self.rollback()  # what isn't finished when the client pauses isn't done at all
+
 If leaving fails at hibernation, a transaction that can't be committed, the route goes on with that error, as it would
 have at the end of the block.
 """
@@ -51,7 +58,7 @@ class Block:
         if kind is not Hibernate:
             return bool(self._exit(self.manager, kind, error, traceback))
         with self._activation.run.giving_back():
-            self._exit(self.manager, None, None, None)
+            self._give_back()
         return False
 
     async def __aenter__(self) -> Any:
@@ -68,8 +75,12 @@ class Block:
         if kind is not Hibernate:
             return bool(await self._exit(self.manager, kind, error, traceback))
         with self._activation.run.giving_back():
-            await self._exit(self.manager, None, None, None)
+            await self._give_back()
         return False
+
+    def _give_back(self) -> Any:
+        hibernate = getattr(type(self.manager), "__hibernate__", None)
+        return self._exit(self.manager, None, None, None) if hibernate is None else hibernate(self.manager)
 
 
 def _no_exit(*_: object) -> None:
