@@ -1,7 +1,5 @@
 """``with`` blocks that say themselves how they are left when the route hibernates."""
 
-from typing import Any
-
 from fastapi import WebSocket
 
 from support.hibernation import Connection, serving
@@ -28,7 +26,7 @@ class Transaction:
     async def __aenter__(self) -> None:
         EVENTS.append("begin")
 
-    async def __aexit__(self, kind: Any, *rest: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         EVENTS.append("roll back" if kind else "commit")
 
     async def __hibernate__(self) -> None:
