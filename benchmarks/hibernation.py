@@ -14,15 +14,19 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Generator, Iterator, MutableMapping
+from collections.abc import Callable, Coroutine, Generator, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import coroutine
 from typing import Any, Final
 
+from fastapi import FastAPI
 from measure import Options, Results, Subject, cpu_microseconds, options, report, rounds
 from sample_events import CONNECTION, Context, connect, message
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+from starlette.types import ASGIApp
 
 from gatesocket import WebSocketHandler, hibernation
 from gatesocket.clock import milliseconds
@@ -43,8 +47,6 @@ from decimal import Decimal
 from uuid import UUID
 
 from fastapi import FastAPI, WebSocket
-from starlette.applications import Starlette
-from starlette.routing import WebSocketRoute
 
 
 @dataclass
@@ -72,10 +74,9 @@ async def nothing(websocket: WebSocket) -> None:
     await websocket.accept()
 
 
-fastapi = FastAPI()
-for endpoint in (nothing, {endpoints}):
-    fastapi.websocket("/" + endpoint.__name__)(endpoint)
-starlette = Starlette(routes=[WebSocketRoute("/nothing", nothing), WebSocketRoute("/ten", ten)])
+app = FastAPI()
+for endpoint in ({endpoints}):
+    app.websocket("/" + endpoint.__name__)(endpoint)
 """
 
 
@@ -133,7 +134,7 @@ def main() -> None:
         tables = [
             _costs(_load(path), chosen),
             _transforms(
-                {"the chat": (HANDLERS, "chat.app:app"), "those above": (path.parent, f"{path.stem}:fastapi")}, chosen
+                {"the chat": (HANDLERS, "chat.app:app"), "those above": (path.parent, f"{path.stem}:app")}, chosen
             ),
             _chat(),
         ]
@@ -144,23 +145,22 @@ def main() -> None:
 
 
 def _costs(module: Any, chosen: Options) -> Results:
-    # First: once an app is prepared, its long-lived routes run the transformed code, as they do behind uvicorn.
-    blueprints = {id(app): hibernation.prepare(app) for app in (module.fastapi, module.starlette)}
-    lives = [(f"FastAPI, {shape.title}", module.fastapi, f"/{shape.name}") for shape in SHAPES]
-    lives.insert(3, ("Starlette, 10 plain locals", module.starlette, "/ten"))
+    lives = {f"FastAPI, {shape.title}": _fastapi(getattr(module, shape.name)) for shape in SHAPES}
+    lives["Starlette, 10 plain locals"] = _starlette(module.ten)
     subjects, sizes, rows = [], {}, []
     with asyncio.Runner() as runner:
-        for title, app, path in lives:
-            hibernating = Hibernating(app, path, blueprints[id(app)], runner)
+        for title, app in lives.items():
+            # The long-lived one runs the same code, as a prepared app does behind uvicorn.
+            hibernating = Hibernating(app, runner)
             sizes[title] = len(hibernating.snapshot)
             subjects += [
-                Subject(f"{title}: long-lived", LongLived(app, path, runner).repeat),
+                Subject(f"{title}: long-lived", LongLived(app, runner).repeat),
                 Subject(f"{title}: hibernating", hibernating.repeat),
             ]
-        for title, app in (("FastAPI", module.fastapi), ("Starlette", module.starlette)):
-            subjects.append(Subject(title, _passing(app, "/nothing", runner)))
+        for title, app in {"FastAPI": _fastapi(module.nothing), "Starlette": _starlette(module.nothing)}.items():
+            subjects.append(Subject(title, _passing(app, runner)))
         taken = cpu_microseconds(subjects, chosen)
-    for title, _, _ in lives:
+    for title in lives:
         stays, hibernates = taken[f"{title}: long-lived"], taken[f"{title}: hibernating"]
         rows.append(
             {
@@ -175,16 +175,29 @@ def _costs(module: Any, chosen: Options) -> Results:
     return Results("CPU time per message: wake, receive, send, store", rows)
 
 
+def _fastapi(endpoint: Any) -> ASGIApp:
+    app = FastAPI()
+    app.websocket("/")(endpoint)
+    return app
+
+
+def _starlette(endpoint: Any) -> ASGIApp:
+    return Starlette(routes=[WebSocketRoute("/", endpoint)])
+
+
 class LongLived:
     """A connection whose coroutine waits for each message."""
 
-    def __init__(self, app: Any, path: str, runner: asyncio.Runner) -> None:
+    def __init__(self, app: ASGIApp, runner: asyncio.Runner) -> None:
         self._runner = runner
-        self._life = app(_scope(path), self._receive, _send).__await__()
+        self._life: Coroutine[Any, Any, None] = self._live(app)
         runner.run(self._begin())
 
+    async def _live(self, app: ASGIApp) -> None:
+        await app(_scope(), self._receive, _send)
+
     async def _begin(self) -> None:
-        next(self._life)
+        self._life.send(None)
         self._life.send({"type": "websocket.connect"})
 
     async def _receive(self) -> Any:
@@ -202,10 +215,10 @@ class LongLived:
 class Hibernating:
     """A connection whose route is woken for each message."""
 
-    def __init__(self, app: Any, path: str, blueprint: hibernation.Blueprint, runner: asyncio.Runner) -> None:
+    def __init__(self, app: ASGIApp, runner: asyncio.Runner) -> None:
         self._app = app
-        self._scope = _scope(path)
-        self._blueprint = blueprint
+        self._scope = _scope()
+        self._blueprint = hibernation.prepare(app)
         self._runner = runner
         self._snapshot: bytes | None = None
         runner.run(self._hear({"type": "websocket.connect"}))
@@ -214,7 +227,7 @@ class Hibernating:
     def snapshot(self) -> bytes:
         """What is stored between two messages."""
         if self._snapshot is None:
-            raise RuntimeError(f"the route of {self._scope['path']} has ended")
+            raise RuntimeError("the route has ended, so that there is nothing to wake")
         return self._snapshot
 
     def repeat(self, times: int) -> None:
@@ -237,9 +250,9 @@ class Hibernating:
         )
 
 
-def _passing(app: Any, path: str, runner: asyncio.Runner) -> Callable[[int], None]:
+def _passing(app: ASGIApp, runner: asyncio.Runner) -> Callable[[int], None]:
     """Call a route that accepts and ends: the way to an endpoint and back, without hibernation."""
-    scope = _scope(path)
+    scope = _scope()
 
     async def receive() -> dict[str, Any]:
         return {"type": "websocket.connect"}
@@ -261,14 +274,14 @@ async def _send(message: MutableMapping[str, Any]) -> None:
     """Take what the route sends."""
 
 
-def _scope(path: str) -> dict[str, Any]:
+def _scope() -> dict[str, Any]:
     return {
         "type": "websocket",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": "1.1",
         "scheme": "wss",
-        "path": path,
-        "raw_path": path.encode(),
+        "path": "/",
+        "raw_path": b"/",
         "query_string": b"",
         "root_path": "",
         "headers": [(b"host", b"chat.example"), (b"sec-websocket-version", b"13")],
