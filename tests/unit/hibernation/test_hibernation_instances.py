@@ -250,7 +250,7 @@ class Closing(contextlib.AbstractContextManager["Closing"]):
         (Reduced(), "its class defines __reduce__"),
         (Listed(), "it is based on the built-in list"),
         (Locked(), "_thread._local belongs to the standard library"),
-        (io.StringIO(), "it is based on the built-in"),
+        (io.StringIO(), "StringIO"),
         (threading.Thread(), "threading.Thread belongs to the standard library, which keeps more than shows"),
         (asyncio.Queue(), "asyncio.queues.Queue belongs to the standard library"),
         (ConnectionManager(), "it belongs to the framework"),
