@@ -37,7 +37,7 @@ async def atoms(ws: WebSocket):
 async def containers(ws: WebSocket):
     await ws.accept()
     plain = [1, [2, {"a": (3,)}], {"$": "dollar"}, {1: "one", (2, 3): "two"}]
-    sets = ({1, 2}, frozenset("ab"), bytearray(b"x"))
+    sets = ({1, 2}, frozenset({3, 4}), bytearray(b"x"))
     recent = collections.deque([1, 2, 3], maxlen=3)
     groups = collections.defaultdict(list, {"a": [1]})
     ordered = collections.OrderedDict(b=1, a=2)
