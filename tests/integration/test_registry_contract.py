@@ -545,6 +545,14 @@ async def test_a_connection_that_stops_waiting_joins_nothing_that_it_has_left(re
     assert await members(registry, "attic") == {ANN}
 
 
+async def test_who_joins_while_the_connection_waits_waits_as_well(registry: Registry) -> None:
+    record = await taken(registry, record=replace(WAITING, user=None))
+    await registry.join(ANN, "attic", user=None, expires_at=RECORD.expires_at)
+    assert await everything(registry.members("attic", now=NOW)) == [Member(ANN, None, waits=True)]
+    await registry.release(record, Changes(b"after", live=True), seen=1, now=NOW)
+    assert await everything(registry.members("attic", now=NOW)) == [Member(ANN, None)]
+
+
 async def test_a_lost_lease_leaves_members_waiting(registry: Registry) -> None:
     record = await taken(registry, record=WAITING)
     await registry.take(ANN, THERE, SECOND, now=LATER)

@@ -107,18 +107,19 @@ class Registries(RuleBasedStateMachine):
             self.held.append((answer.record, len(answer.record.inbox)))
 
     @precondition(lambda self: self.held)
-    @rule(data=st.data(), live=st.booleans(), outbox=outboxes, joined=groups, left=groups, user=users)
+    @rule(data=st.data(), live=st.booleans(), delivered=st.booleans(), joined=groups, left=groups, user=users)
     def release(
         self,
         data: st.DataObject,
         live: bool,
-        outbox: tuple[str, ...],
+        delivered: bool,
         joined: frozenset[str],
         left: frozenset[str],
         user: str | None,
     ) -> None:
         record, seen = self.held.pop(data.draw(st.integers(min_value=0, max_value=len(self.held) - 1)))
         rest = record.inbox[data.draw(st.integers(min_value=0, max_value=len(record.inbox))) :]
+        outbox = () if delivered else record.outbox
         changes = Changes(b"after", outbox, live, joined=joined - left, left=left, user=user, inbox=rest)
         answer = self.ask(lambda registry: registry.release(record, changes, seen=seen, now=self.now))
         if answer not in {(), LeaseLost}:

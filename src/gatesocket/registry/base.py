@@ -165,8 +165,8 @@ class Registry(Protocol):
       and body, a lease by its holder, so that a repeated write of either changes nothing.
     * Members are read consistently: a membership whose write has returned is seen by every later read. A membership
       that is written while its connection is deleted may stay until its own ``expires_at``.
-    * A member `waits` from its `create` with an outbox until a `release` without one has returned. So whoever reads it
-      as one that doesn't wait may post to it: all that was sent before is delivered.
+    * A member `waits` as long as its record has an outbox, and until the `release` that leaves none has returned. So
+      whoever reads it as one that doesn't wait may post to it: all that was sent before is delivered.
     * Whatever is past its ``expires_at`` is treated as absent, whether or not the store has deleted it yet.
 
     Clocks are the caller's: *now* is milliseconds since the epoch. Every method raises `RegistryError` when the store

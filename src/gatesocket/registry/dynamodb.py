@@ -139,13 +139,18 @@ class DynamoDBRegistry:
             put=self._memberships(after, changes.joined, new_user),
             delete=self._memberships(record, changes.left, old_user),
         )
-        if await self._update(connection_id, writes.release(record, lease, changes, seen=seen, now=now)) is not None:
-            await self._stop_waiting(record, after)
+        delivered = record.waits and not after.waits
+        write = writes.release(record, lease, changes, seen=seen, now=now)
+        item = await self._update(connection_id, write, returning="ALL_NEW" if delivered else "NONE")
+        if item is not None:
+            if delivered:
+                await self._stop_waiting(decode(item))
             return ()
         stored = await self.get(connection_id, now=now)
         if stored is not None and stored.lease is None and stored.version == after.version:
             # This very call wrote it, and the answer was lost: anybody else's release follows on anybody else's take.
-            await self._stop_waiting(record, after)
+            if delivered:
+                await self._stop_waiting(stored)
             return ()
         await self._settle(record, stored, changes)
         if stored is None or not stored.held_by(lease.holder):
@@ -206,9 +211,12 @@ class DynamoDBRegistry:
         """See `Registry.join`."""
         check_names({group}, user)
         # The record first: it names at least the groups that have a membership, so that `delete` finds them all.
-        if await self._update(connection_id, writes.join(group)) is None:
+        item = await self._update(connection_id, writes.join(group), returning="ALL_NEW")
+        if item is None:
             return False
-        await self._write(put=[group_membership(connection_id, group, user, expires_at, shards=self._shards)])
+        waits = decode(item).waits
+        membership = group_membership(connection_id, group, user, expires_at, shards=self._shards, waits=waits)
+        await self._write(put=[membership])
         return True
 
     async def leave(self, connection_id: str, group: str) -> None:
@@ -256,15 +264,14 @@ class DynamoDBRegistry:
             items.append(user_membership(connection_id, user, expires_at, waits=record.waits))
         return items
 
-    async def _stop_waiting(self, record: Record, after: Record) -> None:
-        """Let members be posted to, if a release has just delivered what they waited for.
+    async def _stop_waiting(self, record: Record) -> None:
+        """Let members be posted to, as a release has just written that what they waited for is delivered.
 
         Only now: as long as the inbox isn't known to be empty, a post could overtake what was held back in it. One by
         one, and only where a membership still is: the lease is given up, so that another holder may be leaving.
         """
-        if record.waits and not after.waits:
-            for membership in self._memberships(record, record.groups & after.groups, after.user):
-                await self._update_item(key_of(membership), writes.stop_waiting())
+        for membership in self._memberships(record, record.groups, record.user):
+            await self._update_item(key_of(membership), writes.stop_waiting())
 
     async def _settle(self, record: Record, stored: Record | None, changes: Changes) -> None:
         """Make the memberships say again what is *stored*, after a release that wrote them and then didn't happen."""

@@ -121,7 +121,7 @@ class MemoryRegistry:
         if record is None:
             return False
         self._records[connection_id] = replace(record, groups=record.groups | {group})
-        self._groups[group][connection_id] = _Membership(user, expires_at, waits=False)
+        self._groups[group][connection_id] = _Membership(user, expires_at, record.waits)
         return True
 
     async def leave(self, connection_id: str, group: str) -> None:
