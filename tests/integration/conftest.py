@@ -51,6 +51,14 @@ def table(client: "DynamoDBClient") -> str:
     return name
 
 
+@pytest.fixture
+def moto_table(moto_client: "DynamoDBClient") -> str:
+    """An empty table of the test's own, in moto's server."""
+    name = f"connections-{next(TABLES)}"
+    create_table(moto_client, name)
+    return name
+
+
 @pytest.fixture(params=["memory", "dynamodb:moto", "dynamodb:dynalite"])
 def make_registry(request: pytest.FixtureRequest) -> Callable[..., Registry]:
     """What makes a registry of each kind in turn, with the options given."""

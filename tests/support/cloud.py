@@ -5,7 +5,7 @@ from typing import Any
 
 from gatesocket import WebSocketHandler, backend
 from gatesocket.gateway.fake import FakeGateway
-from gatesocket.registry.base import Record
+from gatesocket.registry.base import Record, Registry
 from gatesocket.registry.memory import MemoryRegistry
 from gatesocket.settings import Settings
 from gatesocket.waker import MemoryWaker
@@ -35,9 +35,7 @@ class Context:
 class Cloud:
     """A handler in a Lambda function of its own, and what is around it."""
 
-    def __init__(
-        self, app: Any, *, registry: MemoryRegistry | None = None, waker: bool = True, **settings: Any
-    ) -> None:
+    def __init__(self, app: Any, *, registry: Registry | None = None, waker: bool = True, **settings: Any) -> None:
         self.registry = registry or MemoryRegistry()
         self.gateway = FakeGateway()
         self.gateway.connecting(CONNECTION)

@@ -498,6 +498,7 @@ async def expire() -> tuple[Cloud, dict[str, Any], list[str]]:
     assert record is not None
     cloud.now = record.expires_at * 1000
     # As DynamoDB deletes it: the memberships by themselves, at some other time.
+    assert isinstance(cloud.registry, MemoryRegistry)
     del cloud.registry._records[CONNECTION]
     cloud.gateway.gone(CONNECTION)
     return cloud, {"Records": [removal(record)]}, seen
