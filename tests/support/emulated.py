@@ -79,6 +79,7 @@ class HandlerStack:
         )
         self.connections = Connections(Gateway(self.api, new_id=random_id), self._on_invoke)
         self._wakes: set[asyncio.Task[Any]] = set()
+        self._asleep: set[asyncio.Task[Any]] = set()
 
     async def request(self, request: HttpRequest, path: str) -> HttpResponse:
         """Serve an HTTP request as another function of the same app would."""
@@ -93,6 +94,9 @@ class HandlerStack:
 
     async def aclose(self) -> None:
         await self.connections.aclose(grace=PATIENCE)
+        # A wake that is to come half a minute later, in case a holder dies, is nothing to wait for.
+        for wake in self._asleep:
+            wake.cancel()
         if self._wakes:
             await asyncio.wait(self._wakes)
         await self.handler.shutdown()
@@ -105,11 +109,13 @@ class HandlerStack:
     async def _wake(self, event: dict[str, Any], delay: float) -> None:
         async def invoke() -> None:
             await asyncio.sleep(delay)
+            self._asleep.discard(wake)
             await self._invoke(event, random_id())
 
         wake = asyncio.create_task(invoke())
-        self._wakes.add(wake)
-        wake.add_done_callback(self._wakes.discard)
+        for tasks in (self._wakes, self._asleep):
+            tasks.add(wake)
+            wake.add_done_callback(tasks.discard)
 
     async def _invoke(self, event: dict[str, Any], request_id: str) -> Answer:
         context = LambdaContext(request_id, "F", "arn:f", "512", deadline=time.monotonic() + 29)
