@@ -148,11 +148,11 @@ def _chain(app: Any) -> Iterator[Any]:
 
 
 def _apps_in(app: Any) -> Iterator[Callable[..., Any]]:
-    """Iterate over what a middleware holds that looks like an ASGI app."""
-    if isinstance(app, FunctionType):
-        values: Iterable[Any] = _contents(app)
-    else:
-        values = getattr(app, "__dict__", {}).values()
+    """Iterate over what a middleware holds, or names, that looks like an ASGI app."""
+    values = list(_contents(app) if isinstance(app, FunctionType) else getattr(app, "__dict__", {}).values())
+    function = unwrap(app)
+    if function is not None and _is_own(function):
+        values += [function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__]
     for value in values:
         if not isinstance(value, type) and _takes_asgi(value):
             yield value
@@ -167,7 +167,7 @@ def _contents(function: FunctionType) -> Iterator[Any]:
 
 
 def _takes_asgi(value: Any) -> bool:
-    if hasattr(value, "routes"):
+    if callable(value) and inspect.getattr_static(value, "routes", None) is not None:
         return True
     function = unwrap(value)
     if function is None or not inspect.iscoroutinefunction(function):

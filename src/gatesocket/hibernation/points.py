@@ -173,7 +173,7 @@ class Environment:
                 return wait_of_body(node, replace(self, functions=others).nested(node))
         known = self.known(function)
         if known is not None:
-            if known.instance or not callable(known.value):
+            if known.instance or not callable(known.value) or self._is_app(call):
                 return Wait.MAYBE
             return max(self._wait_of_callable(known.value, call), self._wait_of_overrides(function))
         if isinstance(function, ast.Attribute):
@@ -222,6 +222,10 @@ class Environment:
             case Origin.LIBRARY if any(map(self._is_socket, call.args)):
                 return wait_of_function(function)
         return Wait.NEVER
+
+    def _is_app(self, call: ast.Call) -> bool:
+        """Whether what is called gets the server's ``receive``, as an ASGI app does."""
+        return "receive" in self.locals and any(isinstance(n, ast.Name) and n.id == "receive" for n in call.args)
 
     def _is_socket(self, node: ast.expr) -> bool:
         known = self.known(node)

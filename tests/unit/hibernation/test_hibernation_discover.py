@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable
 from contextlib import asynccontextmanager
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -187,6 +188,34 @@ def test_an_object_or_a_function_around_an_app_is_looked_through() -> None:
     assert [route.path for route in found.routes] == ["/x"]
     assert found.around == [Around.__call__, Around.__call__, wrapped]
     unset = None
+
+
+named = Router([WebSocketRoute("/named", chat)])
+
+
+class Proxy:
+    """What seems to have everything, as a client that connects when it is first used."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError("nothing is called")
+
+
+proxy = Proxy()
+views: Any = ModuleType("views")
+views.routes = [WebSocketRoute("/elsewhere", chat)]
+
+
+def test_an_app_that_is_only_named_is_looked_through_and_what_looks_like_one_is_not() -> None:
+    async def served(scope: Any, receive: Any, send: Any) -> None:
+        await named(scope, receive, send)
+        await proxy.answer(views.routes)
+
+    class Served:
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await named(scope, receive, send)
+
+    assert paths(served) == ["/named"]
+    assert paths(Served()) == ["/named"]
 
 
 def test_a_raw_asgi_function_is_a_route_for_every_path() -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Generic, Protocol, TypeVar
 
 import pytest
 from fastapi import Depends
+from starlette.applications import Starlette
 from starlette.endpoints import WebSocketEndpoint
 from starlette.websockets import WebSocket
 
@@ -107,6 +108,7 @@ chat = Chat()
 call = Called()
 partly = functools.partial(ask, None)  # type: ignore[arg-type]
 number = 5
+starlette = Starlette()
 
 
 def wait(expression: str, parameters: str = "ws: WebSocket") -> Wait:
@@ -206,6 +208,12 @@ def test_a_local_hides_what_is_global() -> None:
     assert isinstance(statement.value, ast.Await)
 
     assert around(node).wait(statement.value) is Wait.MAYBE
+
+
+def test_what_is_given_the_servers_receive_may_wait() -> None:
+    assert wait("starlette(scope, receive, send)", "scope, receive, send") is Wait.MAYBE
+    assert wait("super().__call__(scope, receive, send)", "scope, receive, send") is Wait.MAYBE
+    assert wait("tell(receive)") is Wait.NEVER
 
 
 def test_receive_is_the_servers_if_it_is_the_functions_own() -> None:
