@@ -14,7 +14,7 @@ from gatesocket.backend import Backend, default_jobs, default_registry, default_
 from gatesocket.clock import Clock, milliseconds
 from gatesocket.driver import HAND_OVER_MARGIN, Answer, Driver, Invocation
 from gatesocket.event_loop import KeptLoop
-from gatesocket.events import Connect, Disconnect, Expired, Forwarded, Item, Message, Origin, Wake, parse
+from gatesocket.events import Connect, Forwarded, Item, Message, Origin, Wake, parse
 from gatesocket.exceptions import ConfigurationError
 from gatesocket.gateway.base import GatewayClient
 from gatesocket.gateway.management_api import ManagementAPI, endpoint_for
@@ -128,7 +128,7 @@ class WebSocketHandler:
                 return _response(await driver.connect(parsed, invocation))
             case Message():
                 await driver.message(parsed, invocation)
-            case Disconnect():
+            case _:
                 await driver.disconnect(parsed, invocation)
         # Always 200: a message's status has no effect on the connection (facts sheet, section 3), and a disconnect's
         # isn't even looked at.
@@ -173,8 +173,8 @@ class WebSocketHandler:
                 case Forwarded(message, event):
                     own = replace(invocation, scope={**invocation.scope, "aws.event": event})
                     await self._driver_for(message.origin).message(message, own)
-                case Expired(_, image, change_id):
-                    await self._driver_for(None).expire(decode(dict(image)), change_id, invocation)
+                case _:
+                    await self._driver_for(None).expire(decode(dict(item.image)), item.identifier, invocation)
         except Exception:
             logger.exception("a %s, %s, failed and is to be tried again", type(item).__name__.lower(), item.identifier)
             return False

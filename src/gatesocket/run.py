@@ -84,7 +84,8 @@ class Run:
                 case "disconnect":
                     self._end = self._end or entry
                     self.session = replace(self.session, state=State.GONE, code=self._end.code, reason=self._end.body)
-                case "wake":
+                case _:
+                    # A wake is for nobody; it has brought this invocation here.
                     pass
 
     async def deliver(self) -> None:
@@ -158,7 +159,7 @@ class Run:
                 await self._post(text)
             case Close():
                 await self._close(session)
-            case None:
+            case _:
                 pass
         self.session = session
 
@@ -208,11 +209,12 @@ class Run:
 
     async def _deliver(self, text: str) -> None:
         """Post what was held back, to a socket that may not be live for a moment yet."""
-        for pause in (*HANDSHAKE_PAUSES, None):
+        pauses = iter(HANDSHAKE_PAUSES)
+        while True:
             try:
                 await self._gateway.post(self.connection_id, text)
             except ConnectionGone:
-                if self.live or pause is None:
+                if self.live or (pause := next(pauses, None)) is None:
                     self.session = replace(self.session, state=State.GONE, code=1006)
                     return
                 await self._sleep(pause)

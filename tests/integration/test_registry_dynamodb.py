@@ -232,6 +232,16 @@ async def test_a_whole_life_survives_the_loss_of_every_first_answer(
     assert await registry.count("lobby", now=NOW) == 0
 
 
+async def test_members_stop_waiting_although_the_answer_to_the_release_is_lost(
+    registry: DynamoDBRegistry, own_client: "DynamoDBClient"
+) -> None:
+    await registry.create(replace(RECORD, outbox=("welcome",), groups=frozenset({"lobby"})))
+    record = await take(registry)
+    lose_first_answers(own_client, "UpdateItem")
+    assert await registry.release(record, Changes(b"after", live=True), seen=1, now=NOW) == ()
+    assert [member.waits async for member in registry.members("lobby", now=NOW)] == [False]
+
+
 # Many items.
 
 

@@ -198,6 +198,33 @@ async def test_a_wake_is_not_needed_where_a_holder_has_a_full_inbox(caplog: pyte
     assert "isn't needed" in caplog.text
 
 
+async def test_a_client_that_left_without_a_word_is_heard_to_its_last_message() -> None:
+    """A post finds it gone, while its last message waits behind the one that is worked on."""
+    seen: list[str] = []
+    app = FastAPI()
+
+    @app.websocket("/")
+    async def route(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text("welcome")
+        try:
+            while True:
+                seen.append(await websocket.receive_text())
+                if len(seen) == 1:
+                    await cloud(message("two", message_id="2"))
+        except WebSocketDisconnect as left:
+            seen.append(f"left with {left.code}")
+
+    cloud = Cloud(app)
+    await cloud(connect())
+    cloud.gateway.gone(CONNECTION)
+
+    await cloud(message("one", message_id="1"))
+
+    assert seen == ["one", "two", "left with 1006"]
+    assert await cloud.record() is None
+
+
 # What an invocation without much time leaves.
 
 
