@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-from gatesocket.exceptions import SnapshotError
+from gatesocket.exceptions import CannotHibernate, Finding, SnapshotError
 from gatesocket.hibernation.codec import Decoder, Encoder, Unsaveable
 from gatesocket.hibernation.entry import ACTIVE
-from gatesocket.hibernation.points import unwrap
+from gatesocket.hibernation.points import Wait, unwrap, wait_of_function
 
 __all__ = ["Answers", "Overrides", "Solved", "install_overrides", "solved_in"]
 
@@ -49,7 +49,11 @@ class Solved:
         }
 
     def save(self, encoder: Encoder, again: frozenset[str]) -> Any:
-        """Write what waking needs to answer; *again* are the arguments of the endpoint that are resolved again."""
+        """Write what waking needs to answer; *again* are the arguments of the endpoint that are resolved again.
+
+        Raises:
+            CannotHibernate: one of those waits for the client itself, and would take the next message for its answer.
+        """
         flat = list(_flatten(self.dependant))
         needed = [number for number, (_, top) in enumerate(flat) if not self.complete or top.name in again]
         saved: dict[str, Any] = {}
@@ -59,8 +63,9 @@ class Solved:
                 mark = encoder.mark
                 try:
                     saved[str(number)] = encoder.encode(self.values[call])
-                except Unsaveable:
+                except Unsaveable as error:
                     encoder.forget(mark)  # it is resolved again as well
+                    _refuse_to_wait_again(call, error)
         return [len(flat), saved, [] if not self.complete else [n for n in range(len(flat)) if n not in needed]]
 
 
@@ -158,6 +163,19 @@ def _overridden(call: _Call) -> _Call:
 def _yields(call: _Call) -> bool:
     function = unwrap(call)
     return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+
+
+def _refuse_to_wait_again(call: _Call, error: Unsaveable) -> None:
+    function = unwrap(call)
+    if function is not None and wait_of_function(function) is Wait.SURELY:
+        code = function.__code__
+        kind = f"{type(error.value).__module__}.{type(error.value).__qualname__}"
+        what = (
+            f"{code.co_qualname} waits for the client, but what it gives holds a {kind}, "
+            f"which can't be saved ({error.why}): the dependency would have to wait for the client again"
+        )
+        remedy = "Return what came from the client, and make the rest in a dependency on this one"
+        raise CannotHibernate(Finding(code.co_filename, code.co_firstlineno, what, remedy))
 
 
 def _answer(value: Any) -> Callable[[], Awaitable[Any]]:

@@ -5,6 +5,8 @@ from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from starlette.websockets import WebSocket
+
 from gatesocket.exceptions import CannotHibernate, Finding
 from gatesocket.hibernation.bound import Home, named_function, save_cells
 from gatesocket.hibernation.codec import Encoder, Unsaveable
@@ -102,6 +104,9 @@ class _Attempt:
         names = point.live.after if direct else point.live.again
         names |= {name for frame, name in self.plan.needed if frame == number}
         members = live.frame.f_locals
+        if entered:  # the framework goes on with its socket: behind a dependency, in a handler of exceptions
+            given = live.activation.arguments.items()
+            names |= {name for name, value in given if isinstance(value, WebSocket) and members.get(name) is value}
         saved = {}
         for name in sorted(names.intersection(members).difference(free)):
             value = members[name]
