@@ -961,3 +961,24 @@ async def test_a_gateway_that_fails_during_a_send_is_the_routes_to_handle() -> N
     await cloud(message("hi"))
 
     assert cloud.sent == ["once more"]
+
+
+async def test_a_route_that_sends_to_its_own_user_or_connection_sends_in_order_with_itself() -> None:
+    app = FastAPI()
+    manager = ConnectionManager()
+
+    @app.websocket("/")
+    async def route(websocket: WebSocket) -> None:
+        connection_id = await manager.connect(websocket, user="ann")
+        while True:
+            await websocket.receive_text()
+            await websocket.send_text("one")
+            await manager.send_to_user("ann", "two")
+            await manager.send_to(connection_id, "three")
+            await websocket.send_text("four")
+
+    cloud = Cloud(app)
+    await cloud(connect())
+    await cloud(message("go"))
+
+    assert cloud.sent == ["one", "two", "three", "four"]
