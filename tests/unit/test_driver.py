@@ -187,7 +187,7 @@ async def test_a_full_inbox_of_a_dead_holder_is_worked_off_by_a_wake() -> None:
 
 
 async def test_a_wake_is_not_needed_where_a_holder_has_a_full_inbox(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "gatesocket")
     cloud = Cloud(diary([]), registry=MemoryRegistry(bounds=Bounds(inbox_entries=1)))
     await cloud(connect())
     await cloud.registry.take(CONNECTION, Entry("message", "1"), Lease("h", cloud.now + 1000), now=cloud.now)
