@@ -246,10 +246,18 @@ def _iterator_kind(name: str, cls: type, make: Callable[..., Iterator[Any]], sav
     register(Kind(f"iter-{name}", save, read, shared=True), cls)
 
 
+def _over(sequence: Any) -> Iterator[Any]:
+    # By the built-in's own method: `iter` would run the `__iter__` of whatever object a planted snapshot names.
+    for base in (list, tuple, str, bytes, range):
+        if issubclass(type(sequence), base):
+            return iter(base.__iter__(sequence))
+    raise TypeError(f"no iterator is over a {type(sequence).__name__}")
+
+
 for _name, _cls in _OVER_SEQUENCES.items():
-    _iterator_kind(_name, _cls, iter)
+    _iterator_kind(_name, _cls, _over)
 for _name, _cls in _OVER_COPIES.items():
-    _iterator_kind(_name, _cls, iter, _save_copy)
+    _iterator_kind(_name, _cls, _over, _save_copy)
 for _name, _cls in _REVERSED.items():
     _iterator_kind(_name, _cls, reversed)
 for _name, _make in _OF_ITERATORS.items():

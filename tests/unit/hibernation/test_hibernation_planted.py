@@ -13,6 +13,7 @@ from gatesocket.exceptions import SnapshotError
 from gatesocket.hibernation import codec
 from gatesocket.hibernation.snapshot import Snapshot
 from support.hibernation import Connection, serving
+from support.values import read, written
 
 ROOMS: dict[str, Any] = {}
 EXECUTED: list[str] = []
@@ -132,3 +133,22 @@ async def test_planted_values_are_data_or_a_snapshot_error(plant: Any, name: str
     except (SnapshotError, AttributeError):
         return  # the route itself may find no socket in what is to be one
     assert connection.texts == ["a"]
+
+
+class Iterated:
+    """Something of the app's that would notice."""
+
+    def __iter__(self) -> Any:
+        EXECUTED.append("__iter__")
+        return iter(())
+
+
+ITERATED = Iterated()
+
+
+@pytest.mark.parametrize("kind", ["iter-list", "iter-set"])
+def test_an_iterator_over_an_object_of_the_app_s_runs_nothing_of_it(kind: str) -> None:
+    with pytest.raises(SnapshotError, match="no iterator is over a Iterated"):
+        read({"$": kind, "v": [[written(ITERATED)], None]})
+
+    assert "__iter__" not in EXECUTED
