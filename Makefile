@@ -26,9 +26,11 @@ run: $(VENV)/.ready ## Start the chat on an emulated API Gateway, and print its 
 
 test: $(VENV)/.ready lint types ## Lint, types, and the tests with 100 % branch coverage of src
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/coverage run -m pytest -m "not slow and not browser" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=100
+	@# By themselves, and unmeasured: a browser, a server and two tabs want the machine's cores.
+	$(BIN)/python -m pytest -m browser $(ARGS)
 
 test-slow: $(VENV)/.ready ## The long suites: thousands of generated programs, killed processes, load
 	$(BIN)/python -m pytest -m slow $(ARGS)

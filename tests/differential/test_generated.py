@@ -37,7 +37,7 @@ async def test_both_lives_of_a_random_program_are_the_same(program: Program) -> 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@settings(same, max_examples=5000)
+@settings(same, max_examples=2000)
 @given(program=programs())
 async def test_both_lives_of_thousands_of_programs_are_the_same(program: Program) -> None:
     await check(program)
