@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from gatesocket.clock import milliseconds
 from gatesocket.emulator.answers import Answer, Failed, Returned
 from gatesocket.emulator.api import Api, Route
-from gatesocket.emulator.connections import Connections, milliseconds
+from gatesocket.emulator.connections import Connections
 from gatesocket.emulator.effects import Invoke
 from gatesocket.emulator.gateway import Gateway
 from gatesocket.emulator.websocket import LARGEST_FRAME

@@ -5,13 +5,13 @@ them, none waits for another, and a slow one holds nothing up.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 from urllib.parse import parse_qsl
 
 from starlette.types import Message, Receive, Scope, Send
 
+from gatesocket.clock import milliseconds
 from gatesocket.emulator.gateway import (
     Accept,
     Answer,
@@ -26,7 +26,7 @@ from gatesocket.emulator.gateway import (
 )
 from gatesocket.emulator.websocket import LARGEST_FRAME
 
-__all__ = ["Connections", "milliseconds"]
+__all__ = ["Connections"]
 
 Invoker = Callable[[Invoke], Awaitable[Answer]]
 """Runs the function that an effect names, and returns what it answered. Never raises."""
@@ -36,11 +36,6 @@ ToClient = Accept | Refuse | SendText | Close
 
 _ABNORMAL: Final = 1006
 """The code of a connection that ended without a close frame (RFC 6455, section 7.4.1)."""
-
-
-def milliseconds() -> int:
-    """Return the time as API Gateway counts it: milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000
 
 
 class Connections:

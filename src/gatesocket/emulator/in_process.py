@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gatesocket import jobs
 from gatesocket.backend import Backend, use
+from gatesocket.clock import milliseconds
 from gatesocket.emulator.functions import LambdaContext
 from gatesocket.emulator.gateway import (
     CONNECT,
@@ -137,7 +138,7 @@ class InProcessGateway:
 
     async def connect(self, handshake: Handshake) -> tuple[Wire, Accept | Refuse]:
         """Ask for a connection; return it and the verdict once the handshake is answered."""
-        connection_id, effects = self._model.handshake(handshake, now=_now())
+        connection_id, effects = self._model.handshake(handshake, now=milliseconds())
         wire = self._wires[connection_id] = Wire(connection_id)
         self._perform(effects)
         while wire.verdict is None:
@@ -146,11 +147,11 @@ class InProcessGateway:
 
     async def send(self, wire: Wire, data: str | bytes) -> None:
         """Send one message, and don't wait for what comes of it; after a close it is lost, as on a network."""
-        self._perform(self._model.frame(wire.connection_id, data, now=_now()))
+        self._perform(self._model.frame(wire.connection_id, data, now=milliseconds()))
 
     async def leave(self, wire: Wire, code: int | None, reason: str) -> None:
         """Close the connection from the client's side, with *code* or, if that is None, by breaking it."""
-        self._perform(self._model.left(wire.connection_id, code, reason, now=_now()))
+        self._perform(self._model.left(wire.connection_id, code, reason, now=milliseconds()))
 
     async def receive(self, wire: Wire, timeout: float | None) -> str | Close:  # noqa: ASYNC109
         """Return the next message, or the close if there is none to come.
@@ -232,7 +233,7 @@ class InProcessGateway:
             async with wire.turn:
                 answer = await self._invoke(wire, event)
                 if invocation_id is not None:
-                    self._perform(self._model.answered(invocation_id, answer, now=_now()))
+                    self._perform(self._model.answered(invocation_id, answer, now=milliseconds()))
         finally:
             wire.invocations -= 1
 
@@ -294,13 +295,13 @@ class InProcessGateway:
         _serving.get().errors.append(error)
 
     def _manage(self, method: str, connection_id: str, body: bytes = b"") -> ManagementResponse:
-        response, effects = self._model.manage(method, connection_id, body, now=_now())
+        response, effects = self._model.manage(method, connection_id, body, now=milliseconds())
         self._perform(effects)
         return response
 
     async def _where(self, wire: Wire) -> str:
         """Say what the connection's route is doing."""
-        record = await self.backend.registry.get(wire.connection_id, now=_now())
+        record = await self.backend.registry.get(wire.connection_id, now=milliseconds())
         if record is None or record.snapshot is None:
             return "its route has ended"
         frame = Snapshot.load(record.snapshot).frames[-1]
@@ -383,7 +384,3 @@ def _checked(response: ManagementResponse, connection_id: str) -> bytes:
             message = json.loads(response.body)["message"]
             # The model refuses nothing else that this client asks for: its sizes are checked before, its text is UTF-8.
             raise InvalidConnectionId(message, connection_id=connection_id, status=status)
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

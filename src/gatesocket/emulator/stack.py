@@ -8,11 +8,12 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Final, Self
 
+from gatesocket.clock import milliseconds
 from gatesocket.emulator import environment, http_api
 from gatesocket.emulator.answers import Answer, Failed
 from gatesocket.emulator.api import Api
 from gatesocket.emulator.aws import AwsStandIn
-from gatesocket.emulator.connections import Connections, milliseconds
+from gatesocket.emulator.connections import Connections
 from gatesocket.emulator.description import describe
 from gatesocket.emulator.functions import InProcessFunction, Invocable
 from gatesocket.emulator.gateway import Gateway, Invoke
