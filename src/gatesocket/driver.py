@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from gatesocket import backend, hibernation, limits, scope
 from gatesocket.connection import SCOPE_KEY, current_connection
+from gatesocket.conversation import Conversation, State
 from gatesocket.events import Connect, Disconnect, Message
 from gatesocket.exceptions import (
     ConfigurationError,
@@ -29,7 +30,6 @@ from gatesocket.exceptions import (
 )
 from gatesocket.registry.base import Busy, Entry, Lease, Record, Taken
 from gatesocket.run import Run
-from gatesocket.session import Session, State
 from gatesocket.settings import Settings
 
 __all__ = ["Answer", "Driver", "Invocation"]
@@ -116,17 +116,17 @@ class Driver:
             RegistryError: the connection couldn't be recorded; API Gateway answers 502.
             ConfigurationError: the route sent something that there is no wake queue to deliver.
         """
-        session = Session(event.connection_id, binary=self._settings.binary is not None)
+        conversation = Conversation(event.connection_id, binary=self._settings.binary is not None)
         expires_at = event.connected_at // 1000 + self._settings.record_seconds
-        run = self._run(session, expires_at)
+        run = self._run(conversation, expires_at)
         run.connect()
         stored = scope.build(event, path_parameter=self._settings.path_parameter, default_path=self._default_path)
         data = scope.dump(stored)
         snapshot, failed = await self._activate(run, stored, invocation, None)
-        session = run.session
-        if session.state is State.REFUSED:
-            return Answer(session.status, session.headers, session.body)
-        if session.state in {State.CONNECTING, State.DENYING}:
+        conversation = run.conversation
+        if conversation.state is State.REFUSED:
+            return Answer(conversation.status, conversation.headers, conversation.body)
+        if conversation.state in {State.CONNECTING, State.DENYING}:
             if not failed:
                 logger.error("connection %s: the route ended without answering the handshake", event.connection_id)
             return Answer(500)
@@ -147,7 +147,7 @@ class Driver:
         )
         if run.outbox:
             await self._ask_for_wake(event.connection_id)
-        return Answer(200, session.headers)
+        return Answer(200, conversation.headers)
 
     async def message(self, event: Message, invocation: Invocation) -> None:
         """Wake the route for a message, unless another invocation has the connection and will see to it."""
@@ -231,8 +231,8 @@ class Driver:
 
         Without much time left, the lease is given up before that, and a wake goes on.
         """
-        session = Session(record.connection_id, State.OPEN, binary=self._settings.binary is not None)
-        run = self._run(session, record.expires_at, record, invocation)
+        conversation = Conversation(record.connection_id, State.OPEN, binary=self._settings.binary is not None)
+        run = self._run(conversation, record.expires_at, record, invocation)
         try:
             left = await self._hold(run, record, invocation)
         except LeaseLost as error:
@@ -365,7 +365,11 @@ class Driver:
         return min(math.ceil(milliseconds / 1000), limits.WAKE_DELAY_SECONDS)
 
     def _run(
-        self, session: Session, expires_at: int, record: Record | None = None, invocation: Invocation | None = None
+        self,
+        conversation: Conversation,
+        expires_at: int,
+        record: Record | None = None,
+        invocation: Invocation | None = None,
     ) -> Run:
         def has_time() -> bool:
             # Without a waker there is nobody to leave the rest to.
@@ -374,7 +378,7 @@ class Driver:
             return self._clock() < invocation.deadline - HAND_OVER_MARGIN
 
         return Run(
-            session,
+            conversation,
             self._registry,
             self._gateway,
             expires_at=expires_at,

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from gatesocket.conversation import Close, Conversation, HoldBack, Post, State, advance, received
 from gatesocket.exceptions import ConnectionGone
 from gatesocket.gateway.base import GatewayClient, wire_bytes
 from gatesocket.registry.base import EVERYONE, Changes, Entry, Record, Registry
-from gatesocket.session import Close, HoldBack, Post, Session, State, advance, received
 
 __all__ = ["Run"]
 
@@ -28,12 +28,12 @@ https://repost.aws/knowledge-center/410-gone-api-gateway. Somebody who has not c
 class Run:
     """The cloud life's `gatesocket.connection.Connection`, and the ASGI server of its route.
 
-    It performs the effects that `gatesocket.session` decides on.
+    It performs the effects that `gatesocket.conversation` decides on.
     """
 
     def __init__(
         self,
-        session: Session,
+        conversation: Conversation,
         registry: Registry,
         gateway: GatewayClient,
         *,
@@ -43,8 +43,8 @@ class Run:
         has_time: Callable[[], bool] = lambda: True,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.connection_id = session.connection_id
-        self.session = session
+        self.connection_id = conversation.connection_id
+        self.conversation = conversation
         self.outbox: list[str] = list(record.outbox) if record else []
         self.live = record is not None and record.live
         self._registry = registry
@@ -83,18 +83,20 @@ class Run:
                     self.live = self.live or entry.kind == "message"
                 case "disconnect":
                     self._end = self._end or entry
-                    self.session = replace(self.session, state=State.GONE, code=self._end.code, reason=self._end.body)
+                    self.conversation = replace(
+                        self.conversation, state=State.GONE, code=self._end.code, reason=self._end.body
+                    )
                 case _:
                     # A wake is for nobody; it has brought this invocation here.
                     pass
 
     async def deliver(self) -> None:
         """Post what was held back: the outbox, and texts from elsewhere that no message came before."""
-        while self.outbox and not self.session.ended:
+        while self.outbox and not self.conversation.ended:
             await self._deliver(self.outbox[0])
             del self.outbox[0]
         while self.delivering:
-            if not self.session.ended:
+            if not self.conversation.ended:
                 await self._deliver(self._inbox[0].body)
             self._inbox.popleft()
 
@@ -113,7 +115,7 @@ class Run:
             return True
         if self._inbox:
             return not self.delivering and (not self._received or self._has_time())
-        return self.session.ended and not self.unannounced
+        return self.conversation.ended and not self.unannounced
 
     @property
     def unannounced(self) -> bool:
@@ -121,7 +123,7 @@ class Run:
 
         The route doesn't receive that before one is: it must not overtake the messages that came first.
         """
-        return self.session.state is State.GONE and self._end is None
+        return self.conversation.state is State.GONE and self._end is None
 
     @property
     def rest(self) -> tuple[Entry, ...]:
@@ -137,8 +139,8 @@ class Run:
             return {"type": "websocket.connect"}
         if self._inbox:
             self._received = True
-            return received(self._inbox.popleft().body, binary=self.session.binary)
-        return {"type": "websocket.disconnect", "code": self.session.code, "reason": self.session.reason}
+            return received(self._inbox.popleft().body, binary=self.conversation.binary)
+        return {"type": "websocket.disconnect", "code": self.conversation.code, "reason": self.conversation.reason}
 
     # What the route sends.
 
@@ -150,7 +152,7 @@ class Run:
             ConnectionGone: the client has left.
             MessageTooLarge: it is more than API Gateway carries; the connection is as before.
         """
-        session, effect = advance(self.session, message)
+        conversation, effect = advance(self.conversation, message)
         match effect:
             case HoldBack(text):
                 wire_bytes(text)
@@ -158,20 +160,20 @@ class Run:
             case Post(text):
                 await self._post(text)
             case Close():
-                await self._close(session)
+                await self._close(conversation)
             case _:
                 pass
-        self.session = session
+        self.conversation = conversation
 
     async def post(self, text: str) -> None:
         """Send to the client what a manager sends, in order with the route's own."""
-        if self.session.ended:
+        if self.conversation.ended:
             raise ConnectionGone(self.connection_id)
         await self.send({"type": "websocket.send", "text": text})
 
     async def close(self, code: int) -> None:
         """End the connection, unless it has ended."""
-        if not self.session.ended:
+        if not self.conversation.ended:
             await self.send({"type": "websocket.close", "code": code})
 
     async def give_up(self, code: int) -> None:
@@ -182,21 +184,21 @@ class Run:
         """
         self._inbox.clear()
         self.outbox.clear()
-        if not self.session.ended:
+        if not self.conversation.ended:
             self._end = Entry("disconnect", "given up", code=code)
-            self.session = replace(self.session, state=State.GONE, code=code)
-            await self._close(self.session)
+            self.conversation = replace(self.conversation, state=State.GONE, code=code)
+            await self._close(self.conversation)
 
     async def _post(self, text: str) -> None:
         try:
             await self._gateway.post(self.connection_id, text)
         except ConnectionGone:
-            self.session = replace(self.session, state=State.GONE, code=1006)
+            self.conversation = replace(self.conversation, state=State.GONE, code=1006)
             raise
 
-    async def _close(self, session: Session) -> None:
-        farewell = json.dumps({"type": "close", "code": session.code, "reason": session.reason})
-        if self.session.state is State.ACCEPTED:
+    async def _close(self, conversation: Conversation) -> None:
+        farewell = json.dumps({"type": "close", "code": conversation.code, "reason": conversation.reason})
+        if self.conversation.state is State.ACCEPTED:
             if self._close_message:
                 self.outbox.append(farewell)
             return
@@ -215,7 +217,7 @@ class Run:
                 await self._gateway.post(self.connection_id, text)
             except ConnectionGone:
                 if self.live or (pause := next(pauses, None)) is None:
-                    self.session = replace(self.session, state=State.GONE, code=1006)
+                    self.conversation = replace(self.conversation, state=State.GONE, code=1006)
                     return
                 await self._sleep(pause)
             else:
@@ -246,7 +248,7 @@ class Run:
     async def join(self, group: str) -> None:
         """Join a group now, unless the record is still to be written."""
         self._groups = self._groups | {group}
-        if self.session.state is not State.ACCEPTED:
+        if self.conversation.state is not State.ACCEPTED:
             await self._registry.join(self.connection_id, group, user=self._user, expires_at=self._expires_at)
             self._written = self._written | {group}
 

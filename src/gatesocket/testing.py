@@ -14,13 +14,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gatesocket import hibernation
 from gatesocket.backend import use
+from gatesocket.conversation import BINARY_PREFIX, received
 from gatesocket.emulator.gateway import Close, Handshake, Refuse
 from gatesocket.emulator.in_process import InProcessGateway, NothingToReceive, Wire
 from gatesocket.exceptions import ConfigurationError
 from gatesocket.limits import INTEGRATION_SECONDS
 from gatesocket.registry.base import Registry
 from gatesocket.registry.memory import MemoryRegistry
-from gatesocket.session import BINARY_PREFIX, received
 from gatesocket.settings import Settings
 
 __all__ = ["GatewayTestClient", "GatewayTestSession", "NothingToReceive"]

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from gatesocket.conversation import Conversation, State
 from gatesocket.exceptions import ApplicationProtocolError, ConnectionGone, MessageTooLarge
 from gatesocket.gateway.fake import FakeGateway
 from gatesocket.registry.base import EVERYONE, Entry, Record
 from gatesocket.registry.memory import MemoryRegistry
 from gatesocket.run import HANDSHAKE_PAUSES, Run
-from gatesocket.session import Session, State
 
 ANN = "AAAAAAAAAAAAAAA="
 FAR = 1 << 40
@@ -33,7 +33,7 @@ class Hold:
         else:
             self.gateway.connecting(ANN)
         self.run = Run(
-            Session(ANN, State.OPEN if record else State.CONNECTING, binary=options.pop("binary", False)),
+            Conversation(ANN, State.OPEN if record else State.CONNECTING, binary=options.pop("binary", False)),
             self.registry,
             self.gateway,
             expires_at=FAR,
@@ -98,7 +98,7 @@ async def test_what_is_too_large_is_refused_at_the_send_and_not_held_back() -> N
 
     with pytest.raises(MessageTooLarge, match="a message of 131073 bytes can't be sent"):
         await hold.run.send(send("x" * 131_073))
-    assert (hold.run.outbox, hold.run.session.held_back) == ([], 0)
+    assert (hold.run.outbox, hold.run.conversation.held_back) == ([], 0)
 
 
 async def test_a_clients_first_message_proves_the_socket_live_and_what_was_held_back_goes_first() -> None:
@@ -272,7 +272,7 @@ async def test_a_send_that_does_not_fit_changes_nothing() -> None:
     with pytest.raises(ApplicationProtocolError):
         await hold.run.send(send("too early"))
 
-    assert hold.run.session.state is State.CONNECTING
+    assert hold.run.conversation.state is State.CONNECTING
 
 
 async def test_a_close_ends_the_connection_and_is_what_the_next_receive_reports() -> None:
@@ -317,7 +317,7 @@ async def test_closing_a_connection_whose_client_has_left_is_harmless() -> None:
     await hold.run.close(1000)
     await hold.run.close(1000)
 
-    assert hold.run.session.state is State.CLOSED
+    assert hold.run.conversation.state is State.CLOSED
 
 
 async def test_a_manager_sends_in_order_with_the_route() -> None:

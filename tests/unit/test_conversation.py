@@ -7,12 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatesocket.conversation import (
+    BINARY_PREFIX,
+    TRANSITIONS,
+    Close,
+    Conversation,
+    HoldBack,
+    Post,
+    State,
+    advance,
+    received,
+)
 from gatesocket.exceptions import ApplicationProtocolError, ConnectionGone
-from gatesocket.session import BINARY_PREFIX, TRANSITIONS, Close, HoldBack, Post, Session, State, advance, received
 
-CONNECTING = Session("c")
-ACCEPTED = Session("c", State.ACCEPTED)
-OPEN = Session("c", State.OPEN)
+CONNECTING = Conversation("c")
+ACCEPTED = Conversation("c", State.ACCEPTED)
+OPEN = Conversation("c", State.OPEN)
 
 ACCEPT = {"type": "websocket.accept"}
 CLOSE = {"type": "websocket.close", "code": 1008, "reason": "no token"}
@@ -23,35 +33,37 @@ def text(value: str) -> dict[str, Any]:
 
 
 def test_an_accept_answers_the_handshake_with_200() -> None:
-    session, effect = advance(CONNECTING, ACCEPT)
+    conversation, effect = advance(CONNECTING, ACCEPT)
 
-    assert (session.state, session.status, session.headers, effect) == (State.ACCEPTED, 200, (), None)
+    assert (conversation.state, conversation.status, conversation.headers, effect) == (State.ACCEPTED, 200, (), None)
 
 
 def test_a_chosen_subprotocol_is_the_only_header_of_the_answer() -> None:
-    session, _ = advance(CONNECTING, {**ACCEPT, "subprotocol": "chat.v1", "headers": [(b"set-cookie", b"a=b")]})
+    conversation, _ = advance(CONNECTING, {**ACCEPT, "subprotocol": "chat.v1", "headers": [(b"set-cookie", b"a=b")]})
 
-    assert session.headers == (("Sec-WebSocket-Protocol", "chat.v1"),)
+    assert conversation.headers == (("Sec-WebSocket-Protocol", "chat.v1"),)
 
 
 def test_a_close_before_the_accept_refuses_the_handshake_with_403() -> None:
-    session, effect = advance(CONNECTING, CLOSE)
+    conversation, effect = advance(CONNECTING, CLOSE)
 
-    assert (session.state, session.status, session.code, effect) == (State.REFUSED, 403, 1006, None)
+    assert (conversation.state, conversation.status, conversation.code, effect) == (State.REFUSED, 403, 1006, None)
 
 
 def test_a_denial_response_refuses_the_handshake_with_its_own_status_headers_and_body() -> None:
-    session, _ = advance(
+    conversation, _ = advance(
         CONNECTING,
         {"type": "websocket.http.response.start", "status": 401, "headers": [(b"www-authenticate", b"Bearer")]},
     )
-    assert session.state is State.DENYING
+    assert conversation.state is State.DENYING
 
-    session, _ = advance(session, {"type": "websocket.http.response.body", "body": b"who are ", "more_body": True})
-    assert session.state is State.DENYING
+    conversation, _ = advance(
+        conversation, {"type": "websocket.http.response.body", "body": b"who are ", "more_body": True}
+    )
+    assert conversation.state is State.DENYING
 
-    session, _ = advance(session, {"type": "websocket.http.response.body", "body": b"you?"})
-    assert (session.state, session.status, session.headers, session.body) == (
+    conversation, _ = advance(conversation, {"type": "websocket.http.response.body", "body": b"you?"})
+    assert (conversation.state, conversation.status, conversation.headers, conversation.body) == (
         State.REFUSED,
         401,
         (("www-authenticate", "Bearer"),),
@@ -60,16 +72,16 @@ def test_a_denial_response_refuses_the_handshake_with_its_own_status_headers_and
 
 
 def test_a_denial_response_may_have_neither_headers_nor_body() -> None:
-    session, _ = advance(CONNECTING, {"type": "websocket.http.response.start", "status": 404})
-    session, _ = advance(session, {"type": "websocket.http.response.body"})
+    conversation, _ = advance(CONNECTING, {"type": "websocket.http.response.start", "status": 404})
+    conversation, _ = advance(conversation, {"type": "websocket.http.response.body"})
 
-    assert (session.status, session.headers, session.body) == (404, (), b"")
+    assert (conversation.status, conversation.headers, conversation.body) == (404, (), b"")
 
 
 def test_a_text_sent_before_the_socket_is_live_is_held_back() -> None:
-    session, effect = advance(ACCEPTED, text("welcome"))
+    conversation, effect = advance(ACCEPTED, text("welcome"))
 
-    assert (session.held_back, effect) == (1, HoldBack("welcome"))
+    assert (conversation.held_back, effect) == (1, HoldBack("welcome"))
 
 
 def test_a_text_sent_through_a_live_socket_is_posted() -> None:
@@ -77,29 +89,39 @@ def test_a_text_sent_through_a_live_socket_is_posted() -> None:
 
 
 def test_a_close_after_the_accept_with_nothing_sent_refuses_the_handshake() -> None:
-    session, effect = advance(ACCEPTED, CLOSE)
+    conversation, effect = advance(ACCEPTED, CLOSE)
 
-    assert (session.state, session.status, session.headers, effect) == (State.REFUSED, 403, (), None)
+    assert (conversation.state, conversation.status, conversation.headers, effect) == (State.REFUSED, 403, (), None)
 
 
 def test_a_close_after_something_was_sent_opens_the_connection_first() -> None:
-    session, _ = advance(ACCEPTED, text("sorry"))
-    session, effect = advance(session, CLOSE)
+    conversation, _ = advance(ACCEPTED, text("sorry"))
+    conversation, effect = advance(conversation, CLOSE)
 
-    assert (session.state, session.status, session.code, session.reason) == (State.CLOSED, 200, 1008, "no token")
+    assert (conversation.state, conversation.status, conversation.code, conversation.reason) == (
+        State.CLOSED,
+        200,
+        1008,
+        "no token",
+    )
     assert effect == Close()
 
 
 def test_a_close_of_a_live_socket_ends_it_with_its_code() -> None:
-    session, effect = advance(OPEN, CLOSE)
+    conversation, effect = advance(OPEN, CLOSE)
 
-    assert (session.state, session.code, session.reason, effect) == (State.CLOSED, 1008, "no token", Close())
+    assert (conversation.state, conversation.code, conversation.reason, effect) == (
+        State.CLOSED,
+        1008,
+        "no token",
+        Close(),
+    )
 
 
 def test_a_close_without_a_code_is_a_normal_one() -> None:
-    session, _ = advance(OPEN, {"type": "websocket.close", "reason": None})
+    conversation, _ = advance(OPEN, {"type": "websocket.close", "reason": None})
 
-    assert (session.code, session.reason) == (1000, "")
+    assert (conversation.code, conversation.reason) == (1000, "")
 
 
 def test_bytes_are_refused_with_the_remedy() -> None:
@@ -126,12 +148,12 @@ def test_a_message_that_does_not_fit_names_what_would() -> None:
 @pytest.mark.parametrize("state", [State.CLOSED, State.REFUSED])
 def test_nothing_may_be_sent_after_a_close(state: State) -> None:
     with pytest.raises(ApplicationProtocolError, match="expected nothing more .*'websocket.close'"):
-        advance(Session("c", state), CLOSE)
+        advance(Conversation("c", state), CLOSE)
 
 
 def test_a_send_to_a_client_that_has_left_is_an_os_error() -> None:
     with pytest.raises(OSError, match="connection 'c' is gone") as caught:
-        advance(Session("c", State.GONE), text("hello?"))
+        advance(Conversation("c", State.GONE), text("hello?"))
 
     assert isinstance(caught.value, ConnectionGone)
 
@@ -140,7 +162,7 @@ def test_a_send_to_a_client_that_has_left_is_an_os_error() -> None:
     ("state", "ended"), [(state, state in {State.REFUSED, State.CLOSED, State.GONE}) for state in State]
 )
 def test_a_connection_has_ended_when_no_message_can_come(state: State, ended: bool) -> None:
-    assert Session("c", state).ended is ended
+    assert Conversation("c", state).ended is ended
 
 
 MESSAGES = st.one_of(
@@ -163,13 +185,13 @@ MESSAGES = st.one_of(
 def test_whatever_an_app_sends_is_done_or_refused_and_nothing_is_sent_after_the_end(
     messages: list[dict[str, Any]],
 ) -> None:
-    session = CONNECTING
+    conversation = CONNECTING
     for message in messages:
-        before = session
+        before = conversation
         try:
-            session, effect = advance(session, message)
+            conversation, effect = advance(conversation, message)
         except ApplicationProtocolError:
-            assert session is before
+            assert conversation is before
             continue
         assert not before.ended
         assert message["type"] in TRANSITIONS[before.state]

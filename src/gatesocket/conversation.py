@@ -23,10 +23,10 @@ __all__ = [
     "BINARY_PREFIX",
     "TRANSITIONS",
     "Close",
+    "Conversation",
     "Effect",
     "HoldBack",
     "Post",
-    "Session",
     "State",
     "advance",
     "received",
@@ -75,7 +75,7 @@ Effect = Post | HoldBack | Close | None
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class Conversation:
     """One connection's conversation so far; `advance` makes the next one."""
 
     connection_id: str
@@ -104,10 +104,10 @@ BINARY_PREFIX: Final = "data:;base64,"
 """What bytes begin with when they are sent as text: a data URL without a media type (RFC 2397)."""
 
 
-def advance(session: Session, message: Mapping[str, Any]) -> tuple[Session, Effect]:
+def advance(conversation: Conversation, message: Mapping[str, Any]) -> tuple[Conversation, Effect]:
     """Apply one ASGI message that the app has sent.
 
-    Returns the session after it, and what is to be done.
+    Returns the conversation after it, and what is to be done.
 
     Raises:
         ApplicationProtocolError: the message doesn't fit the state of the connection, or carries bytes although API
@@ -115,15 +115,15 @@ def advance(session: Session, message: Mapping[str, Any]) -> tuple[Session, Effe
         ConnectionGone: the client has left.
     """
     kind = message.get("type")
-    if session.state is State.GONE:
-        raise ConnectionGone(session.connection_id)
-    transition = TRANSITIONS[session.state].get(str(kind))
+    if conversation.state is State.GONE:
+        raise ConnectionGone(conversation.connection_id)
+    transition = TRANSITIONS[conversation.state].get(str(kind))
     if transition is None:
-        expected = ", ".join(repr(name) for name in TRANSITIONS[session.state]) or "nothing more"
+        expected = ", ".join(repr(name) for name in TRANSITIONS[conversation.state]) or "nothing more"
         raise ApplicationProtocolError(
-            f"expected {expected} from an app whose connection is {session.state.name}, but got {kind!r}"
+            f"expected {expected} from an app whose connection is {conversation.state.name}, but got {kind!r}"
         )
-    return transition(session, message)
+    return transition(conversation, message)
 
 
 def received(text: str, *, binary: bool) -> dict[str, Any]:
@@ -140,47 +140,47 @@ def received(text: str, *, binary: bool) -> dict[str, Any]:
     return {"type": "websocket.receive", "text": text}
 
 
-def _accept(session: Session, message: Mapping[str, Any]) -> tuple[Session, Effect]:
+def _accept(conversation: Conversation, message: Mapping[str, Any]) -> tuple[Conversation, Effect]:
     # Other headers are left out: API Gateway passes only this one on (facts sheet, section 2).
     subprotocol = message.get("subprotocol")
     headers = (("Sec-WebSocket-Protocol", subprotocol),) if subprotocol else ()
-    return replace(session, state=State.ACCEPTED, headers=headers), None
+    return replace(conversation, state=State.ACCEPTED, headers=headers), None
 
 
-def _refuse(session: Session, message: Mapping[str, Any]) -> tuple[Session, Effect]:
+def _refuse(conversation: Conversation, message: Mapping[str, Any]) -> tuple[Conversation, Effect]:
     # 403, as the ASGI specification asks of a close before the accept.
-    return replace(session, state=State.REFUSED, status=403, headers=(), code=1006), None
+    return replace(conversation, state=State.REFUSED, status=403, headers=(), code=1006), None
 
 
-def _begin_denial(session: Session, message: Mapping[str, Any]) -> tuple[Session, Effect]:
+def _begin_denial(conversation: Conversation, message: Mapping[str, Any]) -> tuple[Conversation, Effect]:
     headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in message.get("headers", ()))
-    return replace(session, state=State.DENYING, status=message["status"], headers=headers), None
+    return replace(conversation, state=State.DENYING, status=message["status"], headers=headers), None
 
 
-def _go_on_denying(session: Session, message: Mapping[str, Any]) -> tuple[Session, Effect]:
-    body = session.body + message.get("body", b"")
+def _go_on_denying(conversation: Conversation, message: Mapping[str, Any]) -> tuple[Conversation, Effect]:
+    body = conversation.body + message.get("body", b"")
     if message.get("more_body"):
-        return replace(session, body=body), None
-    return replace(session, state=State.REFUSED, body=body, code=1006), None
+        return replace(conversation, body=body), None
+    return replace(conversation, state=State.REFUSED, body=body, code=1006), None
 
 
-def _hold_back(session: Session, message: Mapping[str, Any]) -> tuple[Session, Effect]:
-    return replace(session, held_back=session.held_back + 1), HoldBack(_text(session, message))
+def _hold_back(conversation: Conversation, message: Mapping[str, Any]) -> tuple[Conversation, Effect]:
+    return replace(conversation, held_back=conversation.held_back + 1), HoldBack(_text(conversation, message))
 
 
-def _post(session: Session, message: Mapping[str, Any]) -> tuple[Session, Effect]:
-    return session, Post(_text(session, message))
+def _post(conversation: Conversation, message: Mapping[str, Any]) -> tuple[Conversation, Effect]:
+    return conversation, Post(_text(conversation, message))
 
 
-def _close_unopened(session: Session, message: Mapping[str, Any]) -> tuple[Session, Effect]:
-    if not session.held_back:
-        return _refuse(session, message)
-    return _close(session, message)
+def _close_unopened(conversation: Conversation, message: Mapping[str, Any]) -> tuple[Conversation, Effect]:
+    if not conversation.held_back:
+        return _refuse(conversation, message)
+    return _close(conversation, message)
 
 
-def _close(session: Session, message: Mapping[str, Any]) -> tuple[Session, Effect]:
+def _close(conversation: Conversation, message: Mapping[str, Any]) -> tuple[Conversation, Effect]:
     code, reason = message.get("code", 1000), message.get("reason") or ""
-    return replace(session, state=State.CLOSED, code=code, reason=reason), Close()
+    return replace(conversation, state=State.CLOSED, code=code, reason=reason), Close()
 
 
 TRANSITIONS: Final = {
@@ -199,12 +199,12 @@ TRANSITIONS: Final = {
 """What each ASGI message does in each state; what isn't named is refused."""
 
 
-def _text(session: Session, message: Mapping[str, Any]) -> str:
+def _text(conversation: Conversation, message: Mapping[str, Any]) -> str:
     data = message.get("bytes")
     if data is None:
         text: str = message["text"]
         return text
-    if session.binary:
+    if conversation.binary:
         return BINARY_PREFIX + b64encode(data).decode("ascii")
     raise ApplicationProtocolError(
         "bytes can't be sent: API Gateway has no binary messages. Send text, or make the handler with "
