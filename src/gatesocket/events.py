@@ -1,8 +1,8 @@
 """What Lambda hands us, and what it means.
 
 AWS's own shapes are TypedDicts and stay at this edge; the rest of the library sees the frozen `Connect`, `Message` and
-`Disconnect` that `parse` makes of them, or a batch of `Wake`, `Forwarded` or `Expired`. The shapes are those of section
-1 of the facts sheet: captured events, not the synthetic fixtures of the AWS SDKs.
+`Disconnect` that `parse` makes of them, or a batch of `Wake`, `Forwarded`, `Expired` or `Unreadable`. The shapes are
+those of section 1 of the facts sheet: captured events, not the synthetic fixtures of the AWS SDKs.
 """
 
 import json
@@ -22,6 +22,7 @@ __all__ = [
     "Item",
     "Message",
     "Origin",
+    "Unreadable",
     "Wake",
     "WebSocketEvent",
     "parse",
@@ -161,11 +162,8 @@ class Forwarded:
     """The MESSAGE event, its body as the client sent it."""
     identifier: str
     """SQS's id of the message, by which a failure is reported."""
-
-    @property
-    def order(self) -> str | None:
-        """What must be served in order with it: the messages of its connection."""
-        return self.message.connection_id
+    order: str
+    """The group of the SQS message: what must be served in order with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +182,21 @@ class Expired:
         return ""
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """One of a batch that is nothing of what it should be, so that the others are served all the same."""
+
+    error: UnexpectedEvent
+    identifier: str
+    """By what a failure is reported."""
+    order: str | None
+    """What must be served in order with it; None for nothing."""
+    kept: bool
+    """Whether it is put aside once it has failed often enough, as SQS does; a stream loses with it what is behind."""
+
+
 Event = Connect | Message | Disconnect
-Item = Wake | Forwarded | Expired
+Item = Wake | Forwarded | Expired | Unreadable
 """One of a batch, with what a batch is about: by what a failure is reported, and what has to wait for a failed one."""
 
 NO_STATUS: Final = 1005
@@ -196,16 +207,18 @@ def parse(event: Mapping[str, Any]) -> Event | tuple[Item, ...]:
     """Turn a Lambda event into what it means.
 
     Of a batch of the table's stream only the records that have expired are returned: what was written, what
-    Gatesocket itself has deleted, and memberships mean nothing here.
+    Gatesocket itself has deleted, and memberships mean nothing here. One of a batch that can't be read is `Unreadable`.
 
     Raises:
         UnexpectedEvent: it is neither an event of a WebSocket API nor a batch from the wake queue, from a FIFO queue of
-            messages or from the table's stream; the message says what is missing, and never quotes values, which may be
-            secret.
+            messages or from the table's stream, or one of the batch can't even be reported; the message says what is
+            missing, and never quotes values, which may be secret.
     """
     if not isinstance(event, Mapping):
         raise UnexpectedEvent(f"expected a Lambda event, which is a dict, but got {type(event).__name__}")
     if "Records" in event:
+        if not isinstance(event["Records"], list):
+            raise UnexpectedEvent(f"expected a list of Records, but got {type(event['Records']).__name__}")
         items = (_parse_record(record) for record in event["Records"])
         return tuple(item for item in items if item is not None)
     context = event.get("requestContext")
@@ -272,22 +285,36 @@ def _pairs(many: Mapping[str, list[str]] | None, one: Mapping[str, str] | None) 
     return tuple((one or {}).items())
 
 
-def _parse_record(record: Mapping[str, Any]) -> Item | None:
+def _parse_record(record: Any) -> Item | None:
+    from_stream = isinstance(record, Mapping) and record.get("eventSource") == "aws:dynamodb"
     try:
-        if record.get("eventSource") == "aws:dynamodb":
-            return _parse_change(record)
-        body = json.loads(record["body"])
-        return (
-            _parse_forwarded(record, body)
-            if "requestContext" in body
-            else Wake(body["connection_id"], record["messageId"])
+        return _parse_change(record) if from_stream else _parse_message(record)
+    except (AttributeError, KeyError, RecursionError, TypeError, UnexpectedEvent, ValueError) as error:
+        unexpected = UnexpectedEvent(
+            'expected an SQS record of the wake queue, whose body is {"connection_id": …}, or of a FIFO queue of '
+            "messages, whose body is a MESSAGE event with its body in base64, or a change from the table's stream with "
+            f"its old image, but got a record with the keys {_keys(record)}"
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UnexpectedEvent(
-            'expected an SQS record of the wake queue, whose body is {"connection_id": …}, or of a queue of messages, '
-            "whose body is a MESSAGE event with its body in base64, or a change from the table's stream with its old "
-            f"image, but got a record with the keys {_keys(record)}"
-        ) from error
+        unexpected.__cause__ = error
+    try:
+        if from_stream:
+            return Unreadable(unexpected, record["dynamodb"]["SequenceNumber"], "", kept=False)
+        return Unreadable(unexpected, record["messageId"], _group(record), kept=True)
+    except (AttributeError, KeyError, TypeError):
+        raise unexpected from unexpected.__cause__
+
+
+def _parse_message(record: Mapping[str, Any]) -> Wake | Forwarded:
+    body = json.loads(record["body"])
+    return (
+        _parse_forwarded(record, body) if "requestContext" in body else Wake(body["connection_id"], record["messageId"])
+    )
+
+
+def _group(record: Mapping[str, Any]) -> str | None:
+    """Return the message group of an SQS record; None if it has none, as on a standard queue."""
+    group: str | None = record.get("attributes", {}).get("MessageGroupId")
+    return group
 
 
 def _keys(record: object) -> list[str]:
@@ -300,7 +327,7 @@ def _parse_forwarded(record: Mapping[str, Any], event: Mapping[str, Any]) -> For
     message = _parse_web_socket(cast("WebSocketEvent", event))
     if not isinstance(message, Message):
         raise TypeError(f"expected a MESSAGE event, but got {type(message).__name__}")
-    return Forwarded(message, event, record["messageId"])
+    return Forwarded(message, event, record["messageId"], record["attributes"]["MessageGroupId"])
 
 
 TIME_TO_LIVE: Final = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}

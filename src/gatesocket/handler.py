@@ -1,4 +1,9 @@
-"""The Lambda callable that serves an app's WebSocket routes."""
+"""The Lambda callable that serves an app's WebSocket routes.
+
+Batches are served here and not by aws-lambda-powertools' batch utility, whose processor for FIFO queues takes plain
+functions only, and whose one for coroutines serves a whole batch at the same time, without regard to the time that is
+left. What is reported of a batch is the same, which a test compares.
+"""
 
 import logging
 import os
@@ -14,8 +19,8 @@ from gatesocket.backend import Backend, default_jobs, default_registry, default_
 from gatesocket.clock import Clock, milliseconds
 from gatesocket.driver import HAND_OVER_MARGIN, Answer, Driver, Invocation
 from gatesocket.event_loop import KeptLoop
-from gatesocket.events import Connect, Forwarded, Item, Message, Origin, Wake, parse
-from gatesocket.exceptions import ConfigurationError
+from gatesocket.events import Connect, Expired, Forwarded, Item, Message, Origin, Wake, parse
+from gatesocket.exceptions import ConfigurationError, RegistryError
 from gatesocket.gateway.base import GatewayClient
 from gatesocket.gateway.management_api import ManagementAPI, endpoint_for
 from gatesocket.lifespan import Lifespan
@@ -150,7 +155,8 @@ class WebSocketHandler:
         """Serve a batch, and report what of it is to be delivered again.
 
         What has to stay in order behind something that failed isn't tried; nor, but for the first, is what there is no
-        time for.
+        time for. What can't be read fails by itself: from a queue it is delivered until the dead-letter queue takes it,
+        and of a stream, which would lose what is behind it too, it is left out.
 
         https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html#services-sqs-batchfailurereporting
         """
@@ -173,12 +179,24 @@ class WebSocketHandler:
                 case Forwarded(message, event):
                     own = replace(invocation, scope={**invocation.scope, "aws.event": event})
                     await self._driver_for(message.origin).message(message, own)
+                case Expired():
+                    await self._expire(item, invocation)
                 case _:
-                    await self._driver_for(None).expire(decode(dict(item.image)), item.identifier, invocation)
+                    logger.error("%s of a batch can't be read: %s", item.identifier, item.error, exc_info=item.error)
+                    return not item.kept
         except Exception:
             logger.exception("a %s, %s, failed and is to be tried again", type(item).__name__.lower(), item.identifier)
             return False
         return True
+
+    async def _expire(self, item: Expired, invocation: Invocation) -> None:
+        try:
+            record = decode(dict(item.image))
+        except RegistryError:
+            # No later try would read it, and the stream would lose what is behind it too.
+            logger.exception("connection %s has expired, and its route can't be ended", item.connection_id)
+            return
+        await self._driver_for(None).expire(record, item.identifier, invocation)
 
     def _driver_for(self, origin: Origin | None) -> Driver:
         if self._driver is None:

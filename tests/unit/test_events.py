@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from gatesocket.events import Connect, Disconnect, Expired, Forwarded, Message, Origin, Wake, parse
+from gatesocket.events import Connect, Disconnect, Expired, Forwarded, Message, Origin, Unreadable, Wake, parse
 from gatesocket.exceptions import UnexpectedEvent
 from gatesocket.registry.base import Record
 from gatesocket.registry.items import decode
@@ -190,6 +190,55 @@ def test_other_changes_of_the_table_mean_nothing(record: dict[str, Any]) -> None
     assert parse({"Records": [record]}) == ()
 
 
+@pytest.mark.parametrize(
+    "body",
+    ["no json", "[]", "7", "{}", "[" * 100_000, '{"requestContext": {}, "body": "%"}'],
+)
+def test_a_message_of_a_queue_that_can_not_be_read_is_one_by_itself(body: str) -> None:
+    garbage = {"messageId": "1", "body": body}
+    wake = wake_event("ANN=")["Records"][0]
+
+    [unreadable, readable] = parse({"Records": [garbage, wake]})  # type: ignore[misc]
+
+    assert isinstance(unreadable, Unreadable)
+    assert (unreadable.identifier, unreadable.order, unreadable.kept) == ("1", None, True)
+    assert "expected an SQS record of the wake queue" in str(unreadable.error)
+    assert body not in str(unreadable.error)
+    assert readable == Wake("ANN=", wake["messageId"])
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param(forwarded("hi", eventType="DISCONNECT"), id="no message"),
+        pytest.param(forwarded("hi") | {"body": '{"requestContext": {}, "body": "%"}'}, id="not in base64"),
+    ],
+)
+def test_a_message_of_a_fifo_queue_that_can_not_be_read_keeps_its_place(record: dict[str, Any]) -> None:
+    [item] = cast("tuple[Unreadable]", parse({"Records": [record]}))
+
+    assert (item.identifier, item.order, item.kept) == ("sqs m1", "TXzPWdnOjoECGjA=", True)
+    assert "whose body is a MESSAGE event with its body in base64" in str(item.error)
+
+
+def test_a_message_that_came_through_a_queue_without_order_is_none() -> None:
+    record = forwarded("hi")
+    del record["attributes"]["MessageGroupId"]
+
+    [item] = cast("tuple[Unreadable]", parse({"Records": [record]}))
+
+    assert "of a FIFO queue of messages" in str(item.error)
+
+
+def test_a_change_that_can_not_be_read_is_not_to_come_again() -> None:
+    change = removal(RECORD, dynamodb={"Keys": {"pk": {"S": "C#ANN="}}, "SequenceNumber": "110"})
+
+    [item] = cast("tuple[Unreadable]", parse({"Records": [change]}))
+
+    assert (item.identifier, item.kept) == ("110", False)
+    assert "from the table's stream with its old image" in str(item.error)
+
+
 def test_only_the_inbox_orders_wakes() -> None:
     [wake] = cast("tuple[Wake]", parse(wake_event("ANN=")))
 
@@ -202,16 +251,12 @@ def test_only_the_inbox_orders_wakes() -> None:
         (None, "expected a Lambda event, which is a dict, but got NoneType"),
         ({"version": "2.0", "rawPath": "/"}, r"with the keys \['rawPath', 'version'\].*Mangum"),
         ({"requestContext": {"connectionId": "x"}}, r"has no 'apiId'"),
-        ({"Records": [{"messageId": "1", "body": "no json"}]}, r"expected an SQS record of the wake queue"),
-        ({"Records": [{"messageId": "1", "body": "[]"}]}, r"expected an SQS record of the wake queue"),
+        ({"Records": None}, "expected a list of Records, but got NoneType"),
+        # What has no id can't be reported by itself.
+        ({"Records": [{"body": "no json"}]}, r"expected an SQS record of the wake queue.*with the keys \['body'\]"),
         ({"Records": [{"dynamodb": {}}]}, r"a record with the keys \['dynamodb'\]"),
+        ({"Records": [{"eventSource": "aws:dynamodb", "dynamodb": {}}]}, "from the table's stream with its old image"),
         ({"Records": ["text"]}, r"a record with the keys \[\]"),
-        ({"Records": [forwarded("hi", eventType="DISCONNECT")]}, "a queue of messages, whose body is a MESSAGE event"),
-        ({"Records": [forwarded("hi") | {"body": '{"requestContext": {}, "body": "%"}'}]}, "its body in base64"),
-        (
-            {"Records": [removal(RECORD, dynamodb={"Keys": {"pk": {"S": "C#ANN="}}})]},
-            "from the table's stream with its old image",
-        ),
     ],
 )
 def test_an_event_of_another_shape_is_refused_with_what_was_expected(event: Any, message: str) -> None:

@@ -1,6 +1,7 @@
 """The Lambda callable: from events to a route that never left, as far as it can tell."""
 
 import asyncio
+import base64
 import copy
 import logging
 from collections.abc import AsyncIterator, Iterator
@@ -9,7 +10,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from fastapi import Depends, FastAPI, WebSocket, WebSocketDisconnect, WebSocketException
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
@@ -17,7 +22,7 @@ from gatesocket import CannotHibernate, ConfigurationError, ConnectionManager, W
 from gatesocket.events import parse
 from gatesocket.exceptions import GatewayError, LeaseLost, RecordTooLarge, RegistryError, UnexpectedEvent
 from gatesocket.gateway.management_api import ManagementAPI
-from gatesocket.registry.base import EVERYONE, Busy, Changes, Entry, Lease, Taken
+from gatesocket.registry.base import EVERYONE, Busy, Changes, Entry, Lease, Record, Taken
 from gatesocket.registry.bounds import Bounds
 from gatesocket.registry.items import decode
 from gatesocket.registry.memory import MemoryRegistry
@@ -457,6 +462,76 @@ async def test_what_comes_behind_a_message_that_failed_waits_for_it() -> None:
     assert (cloud.sent, cloud.gateway.sent[bob]) == (["one in one"], ["hello in hello"])
 
 
+async def test_a_message_that_can_not_be_read_fails_alone_on_a_standard_queue(caplog: pytest.LogCaptureFixture) -> None:
+    cloud, _ = await greet()
+    garbage = {"messageId": "garbage", "body": "?", "eventSource": "aws:sqs"}
+
+    answer = await cloud({"Records": [garbage, *cloud.wakes[0]["Records"]]})
+
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "garbage"}]}
+    assert cloud.sent == ["welcome", "say something"]
+    assert "garbage of a batch can't be read: expected an SQS record of the wake queue" in caplog.text
+
+
+async def test_a_message_that_can_not_be_read_holds_up_what_is_behind_it_on_a_fifo_queue() -> None:
+    """Its own group waits, until the dead-letter queue has taken it; others don't."""
+    bob = "BBBBBBBBBBBBBBB="
+    cloud = Cloud(echo())
+    await cloud(connect())
+    await cloud(connect(connection_id=bob))
+
+    answer = await cloud(
+        {
+            "Records": [
+                forwarded("one", message_id="1"),
+                forwarded("?", message_id="2") | {"body": "?"},
+                forwarded("hello", message_id="b1", connection_id=bob),
+                forwarded("three", message_id="3"),
+            ]
+        }
+    )
+
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "sqs 2"}, {"itemIdentifier": "sqs 3"}]}
+    assert (cloud.sent, cloud.gateway.sent[bob]) == (["one in one"], ["hello in hello"])
+
+
+SQS_RECORDS = st.builds(
+    lambda number, group, fate: (
+        forwarded(fate, message_id=str(number), connection_id=f"{group}AAAAAAAAAAAAAA=")
+        | ({"body": "?"} if fate == "garbage" else {})
+    ),
+    st.integers(),
+    st.sampled_from("ABC"),
+    st.sampled_from(["passes", "passes", "fails", "garbage"]),
+)
+
+
+@given(st.lists(SQS_RECORDS, min_size=1, max_size=10, unique_by=lambda record: record["messageId"]))
+async def test_failures_are_reported_as_powertools_reports_them(records: list[dict[str, Any]]) -> None:
+    """Of AWS's own batch utility for Python, the processor for FIFO queues; it takes plain functions only."""
+
+    class Refusing(MemoryRegistry):
+        async def take(self, connection_id: str, entry: Entry, lease: Lease, *, now: int) -> Taken | Busy | None:
+            if entry.body == "fails":
+                raise RegistryError("throttled")
+            return await super().take(connection_id, entry, lease, now=now)
+
+    def fate(record: SQSRecord) -> None:
+        if base64.b64decode(record.json_body["body"]) == b"fails":
+            raise RegistryError("throttled")
+
+    event = {"Records": records}
+    processor = SqsFifoPartialProcessor(skip_group_on_error=True)
+    processor.raise_on_entire_batch_failure = False
+
+    assert await Cloud(echo(), registry=Refusing())(event) == process_partial_response(
+        event,
+        fate,
+        processor,
+        Context(),  # type: ignore[arg-type]
+    )
+
+
 async def test_a_message_that_there_is_no_time_for_goes_back_to_its_queue() -> None:
     app = FastAPI()
 
@@ -475,7 +550,7 @@ async def test_a_message_that_there_is_no_time_for_goes_back_to_its_queue() -> N
     assert answer == {"batchItemFailures": [{"itemIdentifier": "sqs 2"}]}
 
 
-async def expire() -> tuple[Cloud, dict[str, Any], list[str]]:
+async def expire(registry: MemoryRegistry | None = None) -> tuple[Cloud, dict[str, Any], list[str]]:
     """A connection whose record is deleted when its time to live is over, with a message still in its inbox."""
     seen: list[str] = []
     app = FastAPI()
@@ -491,7 +566,7 @@ async def expire() -> tuple[Cloud, dict[str, Any], list[str]]:
             seen.append(f"left with {left.code}")
             await manager.broadcast("somebody left", group="lobby")
 
-    cloud = Cloud(app)
+    cloud = Cloud(app, registry=registry)
     await cloud(connect())
     await cloud.registry.take(CONNECTION, Entry("message", "m", "unheard"), Lease("dead", NOW + 1), now=NOW)
     record = await cloud.record()
@@ -531,16 +606,42 @@ async def test_an_expired_connection_whose_holder_died_is_taken_over_when_the_st
 
 
 async def test_after_a_change_that_failed_the_stream_is_read_again_from_there() -> None:
+    class Refusing(MemoryRegistry):
+        async def restore(self, record: Record) -> bool:
+            raise RegistryError("throttled")
+
+    cloud, event, seen = await expire(Refusing())
+    [change] = event["Records"]
+    later = copy.deepcopy(change)
+    later["dynamodb"]["SequenceNumber"] = "112"
+
+    answer = await cloud({"Records": [change, later]})
+
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "111"}, {"itemIdentifier": "112"}]}
+    assert seen == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ({"schema": {"N": "99"}}, f"connection {CONNECTION} has expired, and its route can't be ended"),
+        ({"scope": {"B": "%"}}, "110 of a batch can't be read: expected an SQS record of the wake queue"),
+    ],
+)
+async def test_a_change_that_nobody_can_read_holds_nothing_up(
+    damage: dict[str, Any], said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stream is read again from the first failure, and in the end goes on behind the whole batch."""
     cloud, event, seen = await expire()
     [change] = event["Records"]
     strange = copy.deepcopy(change)
-    strange["dynamodb"]["OldImage"]["schema"] = {"N": "99"}
+    strange["dynamodb"]["OldImage"] |= damage
     strange["dynamodb"]["SequenceNumber"] = "110"
 
-    answer = await cloud({"Records": [strange, change]})
+    assert await cloud({"Records": [strange, change]}) == {"batchItemFailures": []}
 
-    assert answer == {"batchItemFailures": [{"itemIdentifier": "110"}, {"itemIdentifier": "111"}]}
-    assert seen == []
+    assert seen == ["unheard", "left with 1006"]
+    assert said in caplog.text
 
 
 async def test_a_message_while_another_invocation_runs_the_route_is_left_to_it() -> None:
