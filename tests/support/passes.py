@@ -6,8 +6,9 @@ from typing import Any
 
 from starlette.websockets import WebSocket
 
-from gatesocket.hibernation.linearise import Body, PointAwait, linearise
+from gatesocket.hibernation.linearise import Body, linearise
 from gatesocket.hibernation.points import Environment
+from gatesocket.hibernation.syntax import PointAwait
 
 __all__ = ["environment", "linearised", "lines", "parsed", "shown"]
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
-from gatesocket.hibernation import instances, kinds  # noqa: F401 - they register their kinds
-from gatesocket.hibernation.bound import Home
+from gatesocket.hibernation import bound, functions, instances, kinds  # noqa: F401 - they register their kinds
 from gatesocket.hibernation.codec import Decoder, Encoder
+from gatesocket.hibernation.home import Home
 from gatesocket.hibernation.names import Index
 from support.lives import scope
 

@@ -12,8 +12,9 @@ constructor, no ``__setstate__``, no ``__reduce__`` (only ``__hash__`` and ``__e
 set). Objects are made bare and get their attributes; only classes that the app has loaded can be named, and of those
 only what saving would have accepted. The exception is what an app asks for with `register_saver`.
 
-What the kinds are stands in `kinds` (plain values), `instances` (objects of classes) and `bound` (the socket, functions
-and whatever else is tied to the run); this module is the machine that they hang in.
+What the kinds are stands in `kinds` (plain values), `instances` (objects of classes), `functions` and `bound` (the
+socket, and whatever else is tied to the run or the process); this module is the machine that they hang in, and `home`
+what they refer to.
 """
 
 import math
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from gatesocket.exceptions import SnapshotError
 
 if TYPE_CHECKING:
-    from gatesocket.hibernation.bound import Home
+    from gatesocket.hibernation.home import Home
 
 __all__ = ["Decoder", "Encoder", "Kind", "Unsaveable", "kind_of", "register"]
 

@@ -22,7 +22,7 @@ import ast
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from gatesocket.hibernation.linearise import PointAwait
+from gatesocket.hibernation.syntax import PointAwait
 
 __all__ = ["Live", "liveness"]
 

@@ -24,13 +24,14 @@ from types import CellType, FunctionType
 from typing import Any, NoReturn
 
 from gatesocket.exceptions import CannotHibernate, Finding, SnapshotError
-from gatesocket.hibernation import instances, kinds  # noqa: F401 - they register their kinds
+from gatesocket.hibernation import bound, instances, kinds  # noqa: F401 - they register their kinds
 from gatesocket.hibernation.blocks import Hibernate
 from gatesocket.hibernation.blueprint import Blueprint
-from gatesocket.hibernation.bound import Home, fill_cells, make_cells
 from gatesocket.hibernation.codec import Decoder
 from gatesocket.hibernation.dependencies import Answers, install_overrides
 from gatesocket.hibernation.entry import ACTIVE, Activation
+from gatesocket.hibernation.functions import fill_cells, make_cells
+from gatesocket.hibernation.home import Home
 from gatesocket.hibernation.names import Index
 from gatesocket.hibernation.saving import save
 from gatesocket.hibernation.snapshot import Frame, Snapshot, name_of

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from starlette.websockets import WebSocket
 
 from gatesocket.exceptions import CannotHibernate, Finding
-from gatesocket.hibernation.bound import Home, named_function, save_cells
 from gatesocket.hibernation.codec import Encoder, Unsaveable
 from gatesocket.hibernation.entry import ACTIVE
+from gatesocket.hibernation.functions import named_function, save_cells
+from gatesocket.hibernation.home import Home
 from gatesocket.hibernation.names import name_of_variable
 from gatesocket.hibernation.snapshot import Frame, Snapshot
 

@@ -48,11 +48,12 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import cast
 
-from gatesocket.hibernation.linearise import RUNTIME, Body, PointAwait, linearise, runtime_name
+from gatesocket.hibernation.linearise import Body, linearise
 from gatesocket.hibernation.liveness import Live, liveness
 from gatesocket.hibernation.points import environment_of, inside
 from gatesocket.hibernation.scan import Refusal
 from gatesocket.hibernation.source import Source, locate, module_of
+from gatesocket.hibernation.syntax import RUNTIME, PointAwait, assign, load, placed, runtime_name
 
 __all__ = ["Point", "Unit", "transform"]
 
@@ -174,20 +175,20 @@ def _assemble(key: str, body: Body, live: Mapping[int, Live], code: CodeType) ->
     arguments: list[ast.expr] = [ast.Constant(key)]
     if shared := sorted({*code.co_cellvars, *code.co_freevars}):
         # The closure of this lambda is how the runtime gets at the variables that are shared with other functions.
-        names = ast.Tuple([_name(name) for name in shared], ast.Load())
+        names = ast.Tuple([load(name) for name in shared], ast.Load())
         none = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
         arguments.append(ast.Lambda(none, names))
     entry: list[ast.stmt] = [
-        _set(".a", ast.Call(runtime_name("begin", like), arguments, [])),
-        _set(".at", _activation("at")),
+        assign(".a", ast.Call(runtime_name("begin", like), arguments, [])),
+        assign(".at", _activation("at")),
     ]
-    restore: list[ast.stmt] = [_set(".s", _activation("saved"))]
+    restore: list[ast.stmt] = [assign(".s", _activation("saved"))]
     for name in sorted(wanted):
-        saved = ast.Compare(ast.Constant(name), [ast.In()], [_name(".s")])
-        value = ast.Subscript(_name(".s"), ast.Constant(name), ast.Load())
-        restore.append(ast.If(saved, [_set(name, value)], []))
+        saved = ast.Compare(ast.Constant(name), [ast.In()], [load(".s")])
+        value = ast.Subscript(load(".s"), ast.Constant(name), ast.Load())
+        restore.append(ast.If(saved, [assign(name, value)], []))
     if wanted:
-        entry.append(ast.If(_name(".at"), restore, []))
+        entry.append(ast.If(load(".at"), restore, []))
     declarations = [node for node in rest if isinstance(node, ast.Global | ast.Nonlocal)]
     guarded = _Guard(body.entered).block([node for node in rest if node not in declarations])
     leave = ast.ExceptHandler(
@@ -196,23 +197,11 @@ def _assemble(key: str, body: Body, live: Mapping[int, Live], code: CodeType) ->
         [ast.If(_activation("ends"), [ast.Return(ast.Constant(None))], []), ast.Raise()],
     )
     whole = ast.Try(guarded, [leave], [], [])
-    return [*head, *declarations, *(_like(like, node) for node in (*entry, whole))]
-
-
-def _like(place: ast.AST, node: ast.stmt) -> ast.stmt:
-    return ast.fix_missing_locations(ast.copy_location(node, place))
-
-
-def _name(name: str) -> ast.Name:
-    return ast.Name(name, ast.Load())
-
-
-def _set(name: str, value: ast.expr) -> ast.stmt:
-    return ast.Assign([ast.Name(name, ast.Store())], value)
+    return [*head, *declarations, *(placed(like, node) for node in (*entry, whole))]
 
 
 def _activation(attribute: str) -> ast.expr:
-    return ast.Attribute(_name(".a"), attribute, ast.Load())
+    return ast.Attribute(load(".a"), attribute, ast.Load())
 
 
 def _leaving() -> ast.expr:
@@ -223,12 +212,12 @@ def _among(points: Iterable[int]) -> ast.expr:
     """Make the test whether the point that we wake at is one of *points*."""
     numbers = tuple(sorted(points))
     if len(numbers) == 1:
-        return ast.Compare(_name(".at"), [ast.Eq()], [ast.Constant(numbers[0])])
-    return ast.Compare(_name(".at"), [ast.In()], [ast.Tuple([ast.Constant(number) for number in numbers], ast.Load())])
+        return ast.Compare(load(".at"), [ast.Eq()], [ast.Constant(numbers[0])])
+    return ast.Compare(load(".at"), [ast.In()], [ast.Tuple([ast.Constant(number) for number in numbers], ast.Load())])
 
 
 def _cold() -> ast.expr:
-    return ast.UnaryOp(ast.Not(), _name(".at"))
+    return ast.UnaryOp(ast.Not(), load(".at"))
 
 
 class _Guard:
@@ -253,13 +242,13 @@ class _Guard:
                 skipped.append(node)
             else:
                 if skipped:
-                    result.append(_like(skipped[0], ast.If(_cold(), skipped, [])))
+                    result.append(placed(skipped[0], ast.If(_cold(), skipped, [])))
                     skipped = []
                 guarded = self.statement(node, points)
                 if index == containing[-1]:
                     result += guarded
                 else:
-                    result.append(_like(node, self.unless_elsewhere(points, guarded)))
+                    result.append(placed(node, self.unless_elsewhere(points, guarded)))
         return result
 
     def unless_elsewhere(self, points: frozenset[int], body: list[ast.stmt]) -> ast.If:
@@ -272,9 +261,9 @@ class _Guard:
             case ast.Assign(targets, PointAwait() as point):
                 return self.point(node, point, lambda value: ast.Assign(targets, value))
             case ast.If(test, body, orelse):
-                return [_like(node, ast.If(self.test(test, body), self.block(body), self.block(orelse)))]
+                return [placed(node, ast.If(self.test(test, body), self.block(body), self.block(orelse)))]
             case ast.While(test, body, orelse):
-                return [_like(node, ast.While(self.test(test, body), self.block(body), self.block(orelse)))]
+                return [placed(node, ast.While(self.test(test, body), self.block(body), self.block(orelse)))]
             case ast.For():
                 return [self.loop(node)]
             case ast.With() | ast.AsyncWith():
@@ -284,7 +273,7 @@ class _Guard:
         raise AssertionError(f"linearise left a point in a {type(node).__name__}")  # pragma: no cover
 
     def point(self, node: ast.stmt, point: PointAwait, statement: Callable[[ast.expr], ast.stmt]) -> list[ast.stmt]:
-        here = [_set(".p", ast.Constant(point.number)), _set(".at", ast.Constant(0))]
+        here = [assign(".p", ast.Constant(point.number)), assign(".at", ast.Constant(0))]
         awaited = point.value
         after: list[ast.stmt] = []
         if point.call:
@@ -294,12 +283,12 @@ class _Guard:
             # A framework between us and the receive may have ended as if nothing had happened.
             after.append(ast.If(_leaving(), [ast.Raise(runtime_name("Hibernate", point))], []))
         found = ast.fix_missing_locations(ast.copy_location(ast.Await(awaited), point))
-        return [_like(node, each) for each in (*here, statement(found), *after)]
+        return [placed(node, each) for each in (*here, statement(found), *after)]
 
     def test(self, test: ast.expr, body: list[ast.stmt]) -> ast.expr:
         points = self.points(*body)
         inside = _among(points) if points else ast.Constant(value=False)
-        return ast.copy_location(ast.IfExp(_name(".at"), inside, test), test)
+        return ast.copy_location(ast.IfExp(load(".at"), inside, test), test)
 
     def loop(self, node: ast.For) -> ast.stmt:
         points = self.points(*node.body)
@@ -309,21 +298,21 @@ class _Guard:
             ended = ast.Tuple([], ast.Load())
             again = ast.IfExp(_among(points), again, ended) if points else ended
         iterator = ast.copy_location(ast.IfExp(_cold(), node.iter, again), node.iter)
-        return _like(node, ast.For(node.target, iterator, self.block(node.body), self.block(node.orelse)))
+        return placed(node, ast.For(node.target, iterator, self.block(node.body), self.block(node.orelse)))
 
     def with_block(self, node: ast.With | ast.AsyncWith) -> ast.stmt:
         item = node.items[0]
         number = int(cast("ast.Name", item.optional_vars).id.removeprefix(".w"))
-        manager = ast.Call(runtime_name("block", node), [_name(".a"), ast.Constant(number), item.context_expr], [])
+        manager = ast.Call(runtime_name("block", node), [load(".a"), ast.Constant(number), item.context_expr], [])
         body = list(node.body)
         first: list[ast.stmt] = []
         if number in self.entered:
             # What the block gave is taken from the block again, unless it was saved.
             target = body.pop(0)
-            takes = ast.Call(_activation("takes"), [_name(".at"), ast.Constant(self.entered[number])], [])
-            first = [_like(target, ast.If(takes, [target], []))]
+            takes = ast.Call(_activation("takes"), [load(".at"), ast.Constant(self.entered[number])], [])
+            first = [placed(target, ast.If(takes, [target], []))]
         items = [ast.withitem(ast.copy_location(manager, item.context_expr), item.optional_vars)]
-        return _like(node, type(node)(items, [*first, *self.block(body)]))
+        return placed(node, type(node)(items, [*first, *self.block(body)]))
 
     def try_block(self, node: ast.Try) -> ast.stmt:
         body = self.block(node.body)
@@ -333,7 +322,7 @@ class _Guard:
             points = self.points(*handler.body)
             if points:
                 # linearise has given the handler a name of ours.
-                elsewhere.append(ast.If(_among(points), [ast.Raise(_name(str(handler.name)))], []))
+                elsewhere.append(ast.If(_among(points), [ast.Raise(load(str(handler.name)))], []))
             changed = ast.ExceptHandler(handler.type, handler.name, self.block(handler.body))
             handlers.append(ast.copy_location(changed, handler))
         if elsewhere or self.points(*node.orelse):
@@ -343,8 +332,8 @@ class _Guard:
         final: list[ast.stmt] = []
         if node.finalbody:
             staying = ast.UnaryOp(ast.Not(), _leaving())
-            final = [_like(node.finalbody[0], ast.If(staying, node.finalbody, []))]
-        return _like(node, ast.Try(body, handlers, self.block(node.orelse), final))
+            final = [placed(node.finalbody[0], ast.If(staying, node.finalbody, []))]
+        return placed(node, ast.Try(body, handlers, self.block(node.orelse), final))
 
 
 def _passing(node: ast.Try) -> ast.ExceptHandler:

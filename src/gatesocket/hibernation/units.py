@@ -14,11 +14,11 @@ from starlette.websockets import WebSocket
 
 from gatesocket.exceptions import SnapshotError
 from gatesocket.hibernation import entry
-from gatesocket.hibernation.linearise import RUNTIME
 from gatesocket.hibernation.names import contents, find
 from gatesocket.hibernation.origin import Origin, origin
 from gatesocket.hibernation.points import unwrap
 from gatesocket.hibernation.source import NoSource, module_of, originals
+from gatesocket.hibernation.syntax import RUNTIME
 from gatesocket.hibernation.transform import Unit, transform
 
 __all__ = ["adopt", "adopt_called", "is_transformed", "unit_named", "unit_of"]

@@ -17,8 +17,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from gatesocket.exceptions import SnapshotError
 from gatesocket.hibernation import units
-from gatesocket.hibernation.bound import Home, SocketMessages, fill_cells, make_cells, named_function, save_cells
+from gatesocket.hibernation.bound import SocketMessages
 from gatesocket.hibernation.codec import Decoder, Encoder, Unsaveable
+from gatesocket.hibernation.functions import fill_cells, make_cells, named_function, save_cells
+from gatesocket.hibernation.home import Home
 from support.values import home, read, through, written
 
 HERE = __name__

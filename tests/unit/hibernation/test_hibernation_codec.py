@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from gatesocket.exceptions import SnapshotError
 from gatesocket.hibernation import codec
-from gatesocket.hibernation.bound import Home
 from gatesocket.hibernation.codec import Decoder, Encoder, Unsaveable
+from gatesocket.hibernation.home import Home
 from support.values import home, read, through, written
 
 LIMITS = {"ann": 3}
