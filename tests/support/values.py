@@ -54,3 +54,15 @@ def read(data: Any, at: Home | None = None) -> Any:
 def through(value: Any, at: Home | None = None) -> Any:
     """*value* after it was written and read, by runs that have the same things around them."""
     return read(written(value, at), at)
+
+
+def other(at: Home, **changes: Any) -> Home:
+    """A later run than *at*, with a scope, a receive and a send of its own."""
+    later = home(imports=at.imports)
+    later.scope.update({"app": at.scope["app"], **changes})
+    return later
+
+
+def moved(value: Any, at: Home, later: Home | None = None) -> Any:
+    """*value*, written by one run and read by the next."""
+    return read(written(value, at), later or other(at))
