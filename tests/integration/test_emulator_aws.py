@@ -102,37 +102,42 @@ def test_the_child_prints_its_port_and_serves_until_its_input_ends(
     assert 1024 < int(capsys.readouterr().out) < 65536
 
 
-def test_a_delayed_message_is_looked_for_often() -> None:
-    """moto looks once a second; its own waiting is kept, only shorter."""
-    waited: list[float] = []
+def test_a_long_poll_looks_often_and_holds_nobody_up_meanwhile() -> None:
+    """moto looks for a message whose delay is over once a second; its own waiting is kept, only shorter."""
+    waited: list[tuple[float, bool]] = []
+    turn = threading.Lock()
 
     class Queue:
         def wait_for_messages(self, timeout: float) -> None:
-            waited.append(timeout)
+            waited.append((timeout, turn.locked()))
 
-    moto_server.look_for_delayed_messages(Queue, every=0.05)
-    Queue().wait_for_messages(1)
-    Queue().wait_for_messages(0)
-    assert waited == [0.05, 0]
+    moto_server.share_long_polls(Queue, turn, every=0.05)
+    with turn:
+        Queue().wait_for_messages(1)
+        assert turn.locked()
+        Queue().wait_for_messages(0)
+    assert waited == [(0.05, False), (0, False)]
 
 
 def test_moto_has_what_is_changed_of_it() -> None:
     assert callable(moto.sqs.models.Queue.wait_for_messages)
 
 
-@pytest.mark.parametrize(("target", "together"), [("DynamoDB_20120810.PutItem", 1), ("AmazonSQS.ReceiveMessage", 2)])
-def test_only_dynamodb_answers_one_call_at_a_time(target: str, together: int) -> None:
+@pytest.mark.parametrize(
+    ("target", "together"), [("DynamoDB_20120810.PutItem", 1), ("AmazonSQS.SendMessage", 1), ("Other.Call", 2)]
+)
+def test_dynamodb_and_sqs_answer_one_call_at_a_time(target: str, together: int) -> None:
     """The first call waits inside until the second has come in too, or is seen to wait for its turn."""
     inside: list[int] = []
     second_came = threading.Event()
-    server: moto_server.OneWriteAtATime
+    turns = {"DynamoDB": threading.Lock(), "AmazonSQS": threading.Lock()}
 
     def app(environ: Any, start_response: Any) -> Iterable[bytes]:
         inside.append(environ["number"])
         if len(inside) == 1:
             second.start()
             if together == 1:
-                assert server._turn.locked()
+                assert turns[target.partition(".")[0].partition("_")[0]].locked()
             else:
                 assert second_came.wait(10)
         else:
@@ -147,7 +152,7 @@ def test_only_dynamodb_answers_one_call_at_a_time(target: str, together: int) ->
 
     seen: list[int] = []
     answers: list[list[bytes]] = []
-    server = moto_server.OneWriteAtATime(app)
+    server = moto_server.OneCallAtATime(app, turns)
     second = threading.Thread(target=call, args=(2,))
     call(1)
     second.join()

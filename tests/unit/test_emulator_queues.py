@@ -108,6 +108,22 @@ async def test_an_empty_poll_is_followed_by_the_next(polled: tuple[Sqs, Function
     assert await function.batches.get() == ["a"]
 
 
+async def test_a_fifo_queue_is_asked_again_and_again() -> None:
+    """A long poll of the stand-in wouldn't see that a message group is free again, or isn't any more."""
+    sqs, function = Sqs(), Function()
+    client: Any = sqs
+    source = EventSource("messages.fifo", "F", batch_size=10, reports_failures=True)
+    sqs.answers.put([])
+    sqs.answers.put([message("a")])
+    with ThreadPoolExecutor(1) as threads:
+        poller = asyncio.create_task(Poller(source, client, function.invoke, threads).run())
+        assert await function.batches.get() == ["a"]
+        poller.cancel()
+        await asyncio.wait([poller])
+        sqs.answers.put([])  # lets the poll that is under way end
+    assert [poll["WaitTimeSeconds"] for poll in sqs.polls[:2]] == [0, 0]
+
+
 async def test_a_slow_function_does_not_hold_the_next_batch_up(polled: tuple[Sqs, Function]) -> None:
     sqs, function = polled
     function.go_on.clear()

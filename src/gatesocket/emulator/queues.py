@@ -29,6 +29,9 @@ Invoker = Callable[[str, dict[str, Any]], Awaitable[Answer]]
 LONG_POLL_SECONDS: Final = 20
 """The longest that SQS waits for a message."""
 
+FIFO_PAUSE_SECONDS: Final = 0.05
+"""Pause after a FIFO queue had nothing to give."""
+
 CONCURRENT_BATCHES: Final = 5
 """How many batches of one queue are processed at the same time, as Lambda begins with."""
 
@@ -55,6 +58,7 @@ class Poller:
         self._invoke = invoke
         self._threads = threads
         self._url = sqs.get_queue_url(QueueName=source.queue)["QueueUrl"]
+        self._fifo = source.queue.endswith(".fifo")
         self._free = asyncio.Semaphore(CONCURRENT_BATCHES)
 
     async def run(self) -> None:
@@ -67,6 +71,8 @@ class Poller:
                     batches.create_task(self._process(messages))
                 else:
                     self._free.release()
+                    if self._fifo:
+                        await asyncio.sleep(FIFO_PAUSE_SECONDS)
 
     async def _receive(self) -> "list[MessageTypeDef]":
         try:
@@ -80,7 +86,8 @@ class Poller:
         answer = self._sqs.receive_message(
             QueueUrl=self._url,
             MaxNumberOfMessages=min(self._source.batch_size, 10),
-            WaitTimeSeconds=LONG_POLL_SECONDS,
+            # moto's long polls look at which message groups are being processed only when they begin.
+            WaitTimeSeconds=0 if self._fifo else LONG_POLL_SECONDS,
             MessageSystemAttributeNames=["All"],
             MessageAttributeNames=["All"],
         )
