@@ -22,15 +22,13 @@ __all__ = ["SocketMessages"]
 # The socket, and what belongs to it.
 
 _REBUILT = frozenset({"scope", "_receive", "_send", "client_state", "application_state"})
+_COMPUTED = _REBUILT | {"_base_url", "_cookies", "_headers", "_query_params", "_state", "_url"}
+"""With what Starlette has computed of the scope, and can compute again."""
+_STATES = {state.value: state for state in WebSocketState}
 
 
 def _save_socket(value: WebSocket, encoder: Encoder) -> Any:
-    members = {
-        name: item
-        for name, item in vars(value).items()
-        # What Starlette caches of the scope, it can compute again.
-        if name not in _REBUILT and name not in {"_base_url", "_cookies", "_headers", "_query_params", "_state", "_url"}
-    }
+    members = {name: item for name, item in vars(value).items() if name not in _COMPUTED}
     data = [value.client_state.value, value.application_state.value]
     cls = None if type(value) is WebSocket else name_of(type(value))
     return [*data, attributes(encoder, members), cls] if members or cls else data
@@ -45,8 +43,8 @@ def _make_socket(data: Any, decoder: Decoder) -> WebSocket:
             raise SnapshotError(f"the snapshot is damaged: {data[3]!r} is no WebSocket")
         socket = cls.__new__(cls)
         WebSocket.__init__(socket, home.scope, home.receive, home.send)
-    socket.client_state = WebSocketState(data[0])
-    socket.application_state = WebSocketState(data[1])
+    socket.client_state = _STATES[data[0]]
+    socket.application_state = _STATES[data[1]]
     return socket
 
 

@@ -19,7 +19,6 @@ what they refer to.
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -175,15 +174,9 @@ class Decoder:
         self.home = home
         self._objects: list[Any] = []
 
-    @contextmanager
-    def reading(self, what: str) -> Iterator[None]:
-        """Turn whatever goes wrong inside into a `SnapshotError` that names *what* was read."""
-        try:
-            yield
-        except SnapshotError:
-            raise
-        except Exception as error:
-            raise SnapshotError(f"the snapshot is damaged: {what} can't be read ({error})") from error
+    def reading(self, what: str) -> "_Reading":
+        """Turn whatever goes wrong inside of the ``with`` into a `SnapshotError` that names *what* was read."""
+        return _Reading(what)
 
     def decode(self, data: Any) -> Any:
         """Return the value that `Encoder.encode` wrote as *data*."""
@@ -233,6 +226,21 @@ class Decoder:
         """Decode a list of pairs."""
         for key, value in data:
             yield self.decode(key), self.decode(value)
+
+
+class _Reading:
+    # Not a generator: every message passes two of these.
+    __slots__ = ("_what",)
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, SnapshotError):
+            raise SnapshotError(f"the snapshot is damaged: {self._what} can't be read ({error})") from error
 
 
 def attributes(encoder: Encoder, members: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,8 +14,9 @@ answers for the connection that is being woken, and hands everything else on: ov
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from gatesocket.exceptions import CannotHibernate, Finding, SnapshotError
@@ -23,13 +24,13 @@ from gatesocket.hibernation.codec import Decoder, Encoder, Unsaveable
 from gatesocket.hibernation.entry import ACTIVE
 from gatesocket.hibernation.points import Wait, unwrap, wait_of_function
 
-__all__ = ["Answers", "Overrides", "Solved", "install_overrides", "solved_in"]
+__all__ = ["Answers", "Overrides", "Solved", "install_overrides", "solved_in", "solves"]
 
 _Call = Callable[..., Any]
 _ATOMS = (str, bytes, int, float, type(None))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Solved:
     """What FastAPI has resolved for an endpoint, or is about to."""
 
@@ -48,13 +49,15 @@ class Solved:
             if not isinstance(value, _ATOMS) and _yields(_overridden(call))
         }
 
-    def save(self, encoder: Encoder, again: frozenset[str]) -> Any:
+    def save(self, encoder: Encoder, again: AbstractSet[str]) -> Any:
         """Write what waking needs to answer; *again* are the arguments of the endpoint that are resolved again.
 
         Raises:
             CannotHibernate: one of those waits for the client itself, and would take the next message for its answer.
         """
         flat = list(_flatten(self.dependant))
+        if not flat:
+            return [0, {}, []]
         needed = [number for number, (_, top) in enumerate(flat) if not self.complete or top.name in again]
         saved: dict[str, Any] = {}
         for number in needed:
@@ -131,13 +134,17 @@ def install_overrides(app: Any) -> None:
         app.dependency_overrides = Overrides(overrides)
 
 
+def solves(code: CodeType) -> bool:
+    """Whether *code* is where FastAPI resolves dependencies, or calls the endpoint with what they gave."""
+    return code.co_name == "solve_dependencies" or (code.co_name == "app" and "solved_result" in code.co_varnames)
+
+
 def solved_in(frame: FrameType) -> Solved | None:
-    """What FastAPI has resolved, if *frame* is the one in which it resolves dependencies or calls the endpoint."""
-    name = frame.f_code.co_name
-    if name == "solve_dependencies":
-        members = frame.f_locals
+    """What FastAPI has resolved so far in *frame*, whose code `solves`; None if it has yet to begin."""
+    members = frame.f_locals
+    if frame.f_code.co_name == "solve_dependencies":
         return Solved(members["dependant"], _by_call(members["dependency_cache"]), complete=False)
-    if name == "app" and "solved_result" in (members := frame.f_locals):
+    if "solved_result" in members:
         return Solved(members["dependant"], _by_call(members["solved_result"].dependency_cache), complete=True)
     return None
 

@@ -1,8 +1,10 @@
 """What is saved of the waiting functions, and how it is said that something can't be."""
 
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from starlette.websockets import WebSocket
@@ -41,25 +43,27 @@ def save(live: list["Live"], new_home: Callable[[], Home], outside: Context) -> 
     while True:
         attempt = _Attempt(live, new_home(), outside, plan)
         snapshot = attempt.snapshot()
-        found = plan.with_(attempt)
-        if found == plan:
+        if not plan.learn(attempt.home.shared, attempt.resolved, attempt.called):
             return snapshot
-        plan = found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Plan:
     """What only comes out while the values are written, and has to be known before."""
 
-    needed: frozenset[tuple[int, str]] = frozenset()
+    needed: AbstractSet[tuple[int, str]] = frozenset()
     """Variables that a function which is kept reads: they are live after all. By the number of the frame."""
-    resolved: frozenset[str] = frozenset()
+    resolved: AbstractSet[str] = frozenset()
     """The endpoint's arguments that can't be saved: their dependencies are resolved again."""
-    called: frozenset[int] = frozenset()
+    called: AbstractSet[int] = frozenset()
     """Frames whose arguments can't be saved: they are called again by the frame before them."""
 
-    def with_(self, attempt: "_Attempt") -> "_Plan":
-        return _Plan(self.needed | attempt.home.shared, self.resolved | attempt.resolved, self.called | attempt.called)
+    def learn(self, needed: AbstractSet[tuple[int, str]], resolved: AbstractSet[str], called: AbstractSet[int]) -> bool:
+        """Add what has come out; return whether any of it is new."""
+        if needed <= self.needed and resolved <= self.resolved and called <= self.called:
+            return False
+        self.needed, self.resolved, self.called = self.needed | needed, self.resolved | resolved, self.called | called
+        return True
 
 
 class _Attempt:
@@ -72,8 +76,9 @@ class _Attempt:
         self.called: set[int] = set()
         self.encoder = Encoder(home)
         for number, each in enumerate(live):
-            own = each.unit.code.co_cellvars
-            home.cells |= {id(cell): (number, name) for name, cell in each.activation.cells.items() if name in own}
+            if each.activation.cells:
+                own = each.unit.code.co_cellvars
+                home.cells |= {id(cell): (number, name) for name, cell in each.activation.cells.items() if name in own}
             if each.solved is not None:
                 home.resources |= each.solved.resources()
 
@@ -84,7 +89,7 @@ class _Attempt:
                 dependencies = each.solved.save(self.encoder, self.plan.resolved)
         state = self.state()
         context = self.context()
-        frames = tuple(self.frame(number, each) for number, each in enumerate(self.live))
+        frames = tuple([self.frame(number, each) for number, each in enumerate(self.live)])
         return Snapshot(frames, state, context, dependencies)
 
     def frame(self, number: int, live: "Live") -> Frame:
@@ -103,13 +108,16 @@ class _Attempt:
                     self.called.add(number)
                 cells = save_cells(free, closure, self.encoder)
         names = point.live.after if direct else point.live.again
-        names |= {name for frame, name in self.plan.needed if frame == number}
-        members = live.frame.f_locals
+        if self.plan.needed:
+            names |= {name for frame, name in self.plan.needed if frame == number}
+        members = live.members
         if entered:  # the framework goes on with its socket: behind a dependency, in a handler of exceptions
             given = live.activation.arguments.items()
             names |= {name for name, value in given if isinstance(value, WebSocket) and members.get(name) is value}
         saved = {}
-        for name in sorted(names.intersection(members).difference(free)):
+        for name in _in_order(names):
+            if name not in members or name in free:
+                continue
             value = members[name]
             if live.activation.blocks and _is_own_manager(live, name, value):
                 continue
@@ -147,6 +155,11 @@ class _Attempt:
             return self.encoder.encode(value)
         except Unsaveable as error:
             raise CannotHibernate(_finding(self.live[-1], name, error)) from error
+
+
+@lru_cache(maxsize=1024)
+def _in_order(names: frozenset[str]) -> list[str]:
+    return sorted(names)
 
 
 def _title(variable: ContextVar[Any]) -> str:

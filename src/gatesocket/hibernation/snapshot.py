@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
+from pydantic_core import from_json, to_json
+
 from gatesocket.exceptions import SnapshotError
 
 __all__ = ["Frame", "Snapshot", "name_of"]
@@ -36,7 +38,10 @@ _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 _LIBRARY = version("gatesocket")
 
 
-@dataclass(frozen=True, slots=True)
+# Neither of the two is frozen, and neither is ever changed: freezing them would take as long as writing them.
+
+
+@dataclass(slots=True)
 class Frame:
     """One function of the route, where it waits."""
 
@@ -62,7 +67,7 @@ def name_of(key: str) -> str:
     return key.partition("#")[0]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Snapshot:
     """A hibernated route."""
 
@@ -88,7 +93,7 @@ class Snapshot:
             content["c"] = self.context
         if self.dependencies is not None:
             content["d"] = self.dependencies
-        kind, body = b"j", _ENCODER.encode(content).encode("utf-8", "surrogatepass")
+        kind, body = b"j", _json(content)
         if len(body) > _SMALL:
             compressed = zlib.compress(body)
             kind, body = min((b"z", compressed), (kind, body), key=lambda each: len(each[1]))
@@ -112,10 +117,10 @@ class Snapshot:
                 body = reader.decompress(body, _LARGEST)
                 if not reader.eof:
                     raise SnapshotError(f"the snapshot is damaged: it is cut off, or longer than {_LARGEST} bytes")
-            content = json.loads(body.decode("utf-8", "surrogatepass"))
+            content = _content(body)
             if content["py"] != _PYTHON:
                 raise SnapshotError(f"the route hibernated under Python {content['py']} and can't wake under {_PYTHON}")
-            frames = tuple(_frame(*frame) for frame in content["f"])
+            frames = tuple([_frame(*frame) for frame in content["f"]])
             context = [(name, value) for name, value in content.get("c", ())]
             state = content.get("s", {})
             if not frames or not isinstance(state, dict):
@@ -123,6 +128,21 @@ class Snapshot:
             return cls(frames, state, context, content.get("d"))
         except (LookupError, RecursionError, TypeError, ValueError, zlib.error) as error:
             raise SnapshotError(f"the snapshot is damaged: {error}") from error
+
+
+def _json(content: Any) -> bytes:
+    try:
+        return to_json(content)
+    except ValueError:
+        # Python's own takes twice as long, and lone surrogates and deep nesting too.
+        return _ENCODER.encode(content).encode("utf-8", "surrogatepass")
+
+
+def _content(body: bytes) -> Any:
+    try:
+        return from_json(body)
+    except ValueError:  # what `_json` left to Python's own, or damage
+        return json.loads(body.decode("utf-8", "surrogatepass"))
 
 
 def _frame(key: Any, point: Any, direct: Any, members: Any, cells: Any = None) -> Frame:

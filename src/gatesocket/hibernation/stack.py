@@ -1,13 +1,13 @@
 """From the receive up to the run: which functions of the route's are waiting."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 from types import CodeType, FrameType
 from typing import Any
 
 from gatesocket.exceptions import CannotHibernate, Finding
-from gatesocket.hibernation.dependencies import Solved, solved_in
+from gatesocket.hibernation.dependencies import Solved, solved_in, solves
 from gatesocket.hibernation.entry import Activation
 from gatesocket.hibernation.origin import Origin, origin
 from gatesocket.hibernation.tasks import IN_CONTEXT
@@ -22,6 +22,8 @@ class Live:
     """A transformed function on the stack."""
 
     frame: FrameType
+    members: Mapping[str, Any]
+    """Its locals."""
     unit: Unit
     point: Point
     activation: Activation
@@ -34,6 +36,17 @@ class Live:
     solved: Solved | None = None
     """The dependencies that FastAPI has resolved for it."""
 
+    def enter(self) -> None:
+        """Note that a framework has called it."""
+        self.entered = True
+        self.ends = self.solved is None or self.solved.complete
+
+
+_passed: dict[int, CodeType] = {}
+"""Framework code that is only passed on the way, by identity: nearly all of a stack."""
+_positions: dict[tuple[int, int], tuple[int | None, ...]] = {}
+"""Places in transformed code, by its identity and the instruction: units are kept for good."""
+
 
 def walk(frame: FrameType | None) -> list[Live]:
     """Find the transformed functions between *frame* and the run, outermost first.
@@ -45,11 +58,13 @@ def walk(frame: FrameType | None) -> list[Live]:
     findings: list[Finding] = []
     inner: FrameType | None = None
     last: Live | None = None
-    while frame is not None and frame.f_code is not IN_CONTEXT:
-        code = frame.f_code
-        called = last is not None and last.frame is inner
-        if is_transformed(code):
-            live = _live(frame, direct=called)
+    while frame is not None and (code := frame.f_code) is not IN_CONTEXT:
+        called = last if last is not None and last.frame is inner else None
+        if id(code) in _passed:
+            if called is not None:
+                called.enter()
+        elif is_transformed(code):
+            live = _live(frame, direct=called is not None)
             if isinstance(live, Finding):
                 findings.append(live)
             else:
@@ -59,11 +74,13 @@ def walk(frame: FrameType | None) -> list[Live]:
             what = f"{code.co_qualname} can't hibernate here: it was not transformed"
             remedy = "Await it directly from the route, or receive in the route itself"
             findings.append(Finding(code.co_filename, frame.f_lineno, what, remedy))
+        elif not solves(code):
+            _passed[id(code)] = code
+            continue
         elif last is not None:
             last.solved = solved_in(frame) or last.solved
-            if called:
-                last.entered = True
-                last.ends = last.solved is None or last.solved.complete
+            if called is not None:
+                called.enter()
         inner, frame = frame, frame.f_back
     if findings:
         raise CannotHibernate(*findings)
@@ -78,12 +95,14 @@ def _live(frame: FrameType, *, direct: bool) -> Live | Finding:
         what = f"{unit.name} can't hibernate here: its source doesn't show that this waits for the client"
         remedy = "Receive in a plain `await` in the body of the function"
         return Finding(frame.f_code.co_filename, frame.f_lineno, what, remedy)
-    return Live(frame, unit, point, members[".a"], direct)
+    return Live(frame, members, unit, point, members[".a"], direct)
 
 
-@lru_cache(maxsize=4096)
-def _position(code: CodeType, instruction: int) -> tuple[int | None, int | None, int | None, int | None]:
-    return next(islice(code.co_positions(), instruction, None))
+def _position(code: CodeType, instruction: int) -> tuple[int | None, ...]:
+    known = _positions.get((id(code), instruction))
+    if known is None:
+        known = _positions[id(code), instruction] = next(islice(code.co_positions(), instruction, None))
+    return known
 
 
 def _is_at(frame: FrameType, point: Point) -> bool:
