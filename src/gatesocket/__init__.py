@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gatesocket.delivery import Delivery
     from gatesocket.exceptions import (
         CannotHibernate,
         ConfigurationError,
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
         SnapshotError,
     )
     from gatesocket.handler import WebSocketHandler
-    from gatesocket.manager import ConnectionManager, Delivery
+    from gatesocket.manager import ConnectionManager
 
 __all__ = [
     "CannotHibernate",
@@ -33,7 +34,7 @@ __all__ = [
 
 _ELSEWHERE = {
     "ConnectionManager": "gatesocket.manager",
-    "Delivery": "gatesocket.manager",
+    "Delivery": "gatesocket.delivery",
     "WebSocketHandler": "gatesocket.handler",
 }
 

@@ -15,10 +15,20 @@ from gatesocket.queues import Queue, SQSQueue
 from gatesocket.registry.base import Registry
 from gatesocket.registry.dynamodb import DynamoDBRegistry
 from gatesocket.registry.memory import MemoryRegistry
-from gatesocket.settings import Settings, settings
+from gatesocket.settings import FANOUT_ABOVE, Settings, settings
 from gatesocket.waker import QueueWaker, Waker
 
-__all__ = ["Backend", "current", "default_jobs", "default_registry", "default_waker", "in_use", "jobs", "use"]
+__all__ = [
+    "Backend",
+    "current",
+    "default_fanout",
+    "default_jobs",
+    "default_registry",
+    "default_waker",
+    "in_use",
+    "jobs",
+    "use",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,10 @@ class Backend:
     jobs: Queue | None = None
     """None runs jobs in the background of this process."""
     clock: Clock = milliseconds
+    fanout: Queue | None = None
+    """Takes what is too much for one broadcast, and what has failed of it. None leaves all to the broadcast."""
+    fanout_above: int = FANOUT_ABOVE
+    """How many connections a broadcast posts to itself."""
 
 
 _used: ContextVar[Backend | None] = ContextVar("gatesocket.backend", default=None)
@@ -74,6 +88,7 @@ def jobs() -> Queue | None:
 def _of_process() -> Backend:
     chosen = settings()
     if chosen.table is None:
+        # Without a fan-out queue: whoever reads one can't reach the sockets of this process.
         return Backend(default_registry(chosen), SocketGateway(), jobs=_jobs_of_process())
     if chosen.endpoint is None:
         raise ConfigurationError(
@@ -81,7 +96,14 @@ def _of_process() -> Backend:
             "handler. Set it to https://{api}.execute-api.{region}.amazonaws.com/{stage}, as template.yaml does"
         )
     gateway = ManagementAPI(chosen.endpoint, region=chosen.region)
-    return Backend(default_registry(chosen), gateway, default_waker(chosen), _jobs_of_process())
+    return Backend(
+        default_registry(chosen),
+        gateway,
+        default_waker(chosen),
+        _jobs_of_process(),
+        fanout=default_fanout(chosen),
+        fanout_above=chosen.fanout_above,
+    )
 
 
 @cache
@@ -91,7 +113,9 @@ def _jobs_of_process() -> Queue | None:
 
 def default_registry(chosen: Settings) -> Registry:
     """Make the registry that the settings name: DynamoDB with a table, else the memory of this process."""
-    return DynamoDBRegistry(chosen.table, region=chosen.region) if chosen.table else MemoryRegistry()
+    if chosen.table is None:
+        return MemoryRegistry()
+    return DynamoDBRegistry(chosen.table, region=chosen.region, shards=chosen.group_shards)
 
 
 def default_waker(chosen: Settings) -> Waker | None:
@@ -102,3 +126,8 @@ def default_waker(chosen: Settings) -> Waker | None:
 def default_jobs(chosen: Settings) -> Queue | None:
     """Make the queue of jobs that the settings name; None without one."""
     return SQSQueue(chosen.jobs_queue, region=chosen.region) if chosen.jobs_queue else None
+
+
+def default_fanout(chosen: Settings) -> Queue | None:
+    """Make the fan-out queue that the settings name; None without one."""
+    return SQSQueue(chosen.fanout_queue, region=chosen.region) if chosen.fanout_queue else None

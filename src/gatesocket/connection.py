@@ -27,6 +27,11 @@ class Connection(Protocol):
 
     connection_id: str
 
+    @property
+    def user(self) -> str | None:
+        """The person behind it; None for nobody."""
+        ...
+
     async def enter(self, groups: Iterable[str], user: str | None) -> None:
         """Register the connection with the group of everyone, with *groups*, and with a person."""
         ...
@@ -35,12 +40,12 @@ class Connection(Protocol):
         """Join a group."""
         ...
 
-    async def leave(self, group: str) -> None:
-        """Leave a group."""
+    async def leave(self, group: str) -> bool:
+        """Leave a group; return whether the connection was in it."""
         ...
 
-    def forget(self) -> None:
-        """Leave every group, without awaiting."""
+    def forget(self) -> frozenset[str]:
+        """Leave every group, without awaiting, and return them."""
         ...
 
 
@@ -50,11 +55,6 @@ class RunningConnection(Connection, Protocol):
     @property
     def groups(self) -> frozenset[str]:
         """The groups that it is in, as its own route sees it."""
-        ...
-
-    @property
-    def user(self) -> str | None:
-        """The person behind it; None for nobody."""
         ...
 
     def unwritten(self, group: str) -> int:
@@ -83,14 +83,14 @@ class LocalConnection:
     def __init__(self, websocket: WebSocket, registry: MemoryRegistry, gateway: SocketGateway) -> None:
         # Of the same shape as API Gateway's own (facts sheet, section 1).
         self.connection_id = urlsafe_b64encode(secrets.token_bytes(11)).decode("ascii")
-        self._user: str | None = None
+        self.user: str | None = None
         self._websocket = websocket
         self._registry = registry
         self._gateway = gateway
 
     async def enter(self, groups: Iterable[str], user: str | None) -> None:
         """Register the connection; see `Connection.enter`."""
-        self._user = user
+        self.user = user
         everything = frozenset({EVERYONE, *groups})
         await self._registry.create(
             Record(self.connection_id, b"", milliseconds(), NEVER, live=True, groups=everything, user=user)
@@ -99,13 +99,15 @@ class LocalConnection:
 
     async def join(self, group: str) -> None:
         """Join a group."""
-        await self._registry.join(self.connection_id, group, user=self._user, expires_at=NEVER)
+        await self._registry.join(self.connection_id, group, user=self.user, expires_at=NEVER)
 
-    async def leave(self, group: str) -> None:
-        """Leave a group."""
-        await self._registry.leave(self.connection_id, group)
+    async def leave(self, group: str) -> bool:
+        """Leave a group; return whether the connection was in it."""
+        return await self._registry.leave(self.connection_id, group)
 
-    def forget(self) -> None:
-        """Leave every group, and be reachable no longer."""
+    def forget(self) -> frozenset[str]:
+        """Leave every group, and be reachable no longer; return the groups."""
         self._gateway.detach(self.connection_id)
+        left = self._registry.groups_of(self.connection_id)
         self._registry.forget(self.connection_id)
+        return left

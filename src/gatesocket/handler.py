@@ -15,7 +15,7 @@ from uuid import uuid4
 from starlette.types import ASGIApp
 
 from gatesocket import hibernation
-from gatesocket.backend import Backend, default_jobs, default_registry, default_waker
+from gatesocket.backend import Backend, default_fanout, default_jobs, default_registry, default_waker
 from gatesocket.clock import Clock, milliseconds
 from gatesocket.driver import HAND_OVER_MARGIN, Answer, Driver, Invocation
 from gatesocket.event_loop import KeptLoop
@@ -56,6 +56,7 @@ class WebSocketHandler:
             that the first event comes from.
         waker: what brings an invocation back to a connection; None takes the settings' wake queue.
         jobs: what takes a route's jobs to another function; None takes the settings' jobs queue.
+        fanout: what takes a large broadcast to other invocations; None takes the settings' fan-out queue.
         settings: None reads the environment.
         clock: returns milliseconds since the epoch.
         on_error: is told of every exception that a route let out, after it was logged; the client's connection is
@@ -74,6 +75,7 @@ class WebSocketHandler:
         gateway: GatewayClient | None = None,
         waker: Waker | None = None,
         jobs: Queue | None = None,
+        fanout: Queue | None = None,
         settings: Settings | None = None,
         clock: Clock = milliseconds,
         on_error: Callable[[Exception], None] | None = None,
@@ -90,6 +92,7 @@ class WebSocketHandler:
         self._gateway = gateway
         self._waker = waker or default_waker(self._settings)
         self._jobs = jobs or default_jobs(self._settings)
+        self._fanout = fanout or default_fanout(self._settings)
         self._clock = clock
         self._on_error = on_error or _ignore
         self._lifespan = Lifespan(app)
@@ -209,6 +212,8 @@ class WebSocketHandler:
                     self._waker,
                     self._jobs,
                     self._clock,
+                    self._fanout,
+                    self._settings.fanout_above,
                 ),
                 self._settings,
                 self._on_error,

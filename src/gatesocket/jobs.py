@@ -39,6 +39,7 @@ from gatesocket.exceptions import ConfigurationError, InvalidArguments, Unexpect
 from gatesocket.limits import QUEUE_MESSAGE_BYTES
 from gatesocket.manager import ConnectionManager
 from gatesocket.parameters import Parameters, place, refuse
+from gatesocket.queues import records
 
 __all__ = ["Enqueuer", "Job", "JobsHandler", "drain", "job", "run"]
 
@@ -216,7 +217,7 @@ class JobsHandler:
         https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html#services-sqs-batchfailurereporting
         """
         failures = []
-        for message_id, body in _records(event):
+        for message_id, body in records(event, "jobs"):
             try:
                 await run(body)
             except Exception:
@@ -314,17 +315,6 @@ def _read(body: str) -> _Call:
             'expected a message of the jobs queue, {"job": …, "arguments": …, "reply_to": …}, but got another text of '
             f"{len(body)} characters"
         ) from None
-
-
-def _records(event: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the ids and bodies of a batch's messages."""
-    try:
-        return [(record["messageId"], record["body"]) for record in event["Records"]]
-    except (KeyError, TypeError) as error:
-        raise UnexpectedEvent(
-            "expected a batch of the jobs queue, with Records that have a messageId and a body, but got "
-            + (f"an event with the keys {sorted(event)}" if isinstance(event, dict) else type(event).__name__)
-        ) from error
 
 
 _jobs: dict[str, Job[..., Any]] = {}

@@ -4,58 +4,24 @@ The names are those of FastAPI's own tutorial, and so is their meaning; what the
 to reach a connection that another process serves.
 """
 
-import asyncio
-import json
-import logging
-from collections.abc import AsyncIterator, Awaitable, Collection, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
-from uuid import uuid4
+from collections.abc import AsyncIterator, Awaitable, Collection, Generator, Iterable
+from contextlib import aclosing
+from typing import Literal
 
-from pydantic import BaseModel
 from starlette.websockets import WebSocket
 
 from gatesocket import backend
+from gatesocket.batches import batches_for
 from gatesocket.connection import SCOPE_KEY, Connection, LocalConnection, current_connection
-from gatesocket.exceptions import (
-    ApplicationProtocolError,
-    ConfigurationError,
-    ConnectionGone,
-    GatesocketError,
-)
-from gatesocket.gateway.base import wire_bytes
+from gatesocket.delivery import Delivery, Round, members_of
+from gatesocket.encoding import Message, encode
+from gatesocket.exceptions import ConfigurationError
 from gatesocket.gateway.sockets import SocketGateway
-from gatesocket.registry.base import EVERYONE, Entry, Member
+from gatesocket.presence import Presence, Tell, announce
+from gatesocket.registry.base import EVERYONE, Member
 from gatesocket.registry.memory import MemoryRegistry
 
-__all__ = ["ConnectionManager", "Delivery"]
-
-logger = logging.getLogger("gatesocket")
-
-Message = str | bytes | BaseModel | Mapping[str, Any] | Sequence[Any]
-"""What can be sent: text as it is, a pydantic model or whatever JSON knows as compact JSON; bytes are refused."""
-
-POSTS_AT_ONCE: Final = 64
-"""Posts of one broadcast that are under way at the same time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What became of a message that was sent to many."""
-
-    sent: int = 0
-    """Connections whose gateway has taken it."""
-    gone: int = 0
-    """Connections that turned out to have left; they were pruned."""
-    queued: int = 0
-    """Connections whose handshake isn't over yet; they get it when it is."""
-    failures: Mapping[str, GatesocketError] = field(default_factory=dict)
-    """Why it failed, by connection id."""
-
-    @property
-    def failed(self) -> int:
-        """Connections that didn't get it although they may still be there."""
-        return len(self.failures)
+__all__ = ["ConnectionManager"]
 
 
 class ConnectionManager:
@@ -64,7 +30,17 @@ class ConnectionManager:
     A manager has no state of its own: connections are kept in the registry that the process's settings name, in memory
     under uvicorn and in DynamoDB in the cloud. So it works in a WebSocket route, in an HTTP route of the same app, in
     another Lambda function or in a script, and any number of managers see the same connections.
+
+    Args:
+        presence: makes the message by which a group's other members learn that somebody has joined it or left it; None
+            tells nobody. A connection leaves by `leave`, by a `disconnect` that is awaited, and by being found gone by
+            a message to the group. The group of everyone isn't told. Each of it costs a broadcast to the group; it is
+            told at most once but for a connection that is found gone while its own route runs, and a process that dies
+            in between tells nobody.
     """
+
+    def __init__(self, *, presence: Tell | None = None) -> None:
+        self._presence = presence
 
     async def connect(
         self,
@@ -91,27 +67,37 @@ class ConnectionManager:
             raise TypeError(f"expected a list of groups, but got the text {groups!r}; did you mean [{groups!r}]?")
         connection = _find(websocket) or _adopt(websocket)
         await websocket.accept(subprotocol=subprotocol, headers=headers)
+        groups = frozenset(groups)
         await connection.enter(groups, user)
+        await self._announce("joined", groups, connection.connection_id, user)
         return connection.connection_id
 
     def disconnect(self, websocket: WebSocket) -> Awaitable[None]:
         """Forget a connection: from here on no broadcast reaches it. It isn't closed.
 
-        It is done when the call returns, so that awaiting the result is a matter of taste. Forgetting a connection that
-        isn't registered is harmless.
+        It is done when the call returns, so that awaiting the result is a matter of taste; with *presence*, its groups
+        are told when it is awaited. Forgetting a connection that isn't registered is harmless.
         """
         connection = _find(websocket)
-        if connection is not None:
-            connection.forget()
-        return _Done()
+        if connection is None:
+            return _Done()
+        user = connection.user
+        left = connection.forget()
+        if self._presence is None:
+            return _Done()
+        return self._announce("left", left, connection.connection_id, user)
 
     async def join(self, websocket: WebSocket, group: str) -> None:
         """Add a connection to a group; broadcasts that begin afterwards reach it."""
-        await _registered(websocket).join(group)
+        connection = _registered(websocket)
+        await connection.join(group)
+        await self._announce("joined", {group}, connection.connection_id, connection.user)
 
     async def leave(self, websocket: WebSocket, group: str) -> None:
         """Remove a connection from a group."""
-        await _registered(websocket).leave(group)
+        connection = _registered(websocket)
+        if await connection.leave(group):
+            await self._announce("left", {group}, connection.connection_id, connection.user)
 
     def connection_id(self, websocket: WebSocket) -> str:
         """Return the id by which a connection can be reached from anywhere.
@@ -139,7 +125,8 @@ class ConnectionManager:
             MessageTooLarge: it is over 128 KB.
         """
         text = encode(message)
-        delivery = await self._send(_one(await _look_up(connection_id)), text, prune=None)
+        # Without the fan-out queue: whoever names one connection wants to know.
+        delivery = await Round(text, backend.current()).send(_one(await _look_up(connection_id)))
         for failure in delivery.failures.values():
             raise failure
         return not delivery.gone
@@ -156,18 +143,31 @@ class ConnectionManager:
                 if own is None or member.connection_id != own.connection_id:
                     yield member
 
-        return await self._send(connections(), encode(message), prune=None)
+        return await self._send(connections(), encode(message), group=None)
 
     async def broadcast(
         self, message: Message, *, group: str = EVERYONE, exclude: Collection[str | WebSocket] = ()
     ) -> Delivery:
         """Send to every member of a group.
 
-        The message is encoded once. Members are read page by page while posts are already under way, at most
-        `POSTS_AT_ONCE` at the same time; so two broadcasts that overlap may reach two members in different order, while
-        a broadcast that is awaited comes before whatever is sent next. A slow client holds nobody up: the gateway
-        buffers for it. A member that has left is pruned from the group; one whose handshake isn't over gets the
-        message when it is, after what its own route sent first; nobody's failure keeps the message from anybody else.
+        The message is encoded once, and checked before anybody gets it. Members are read page by page while posts are
+        already under way, at most `delivery.POSTS_AT_ONCE` at the same time; so it takes the same memory for any number
+        of members, and whoever joins or leaves meanwhile may get it or not.
+
+        **Slow clients** hold nobody up: API Gateway buffers for each connection. When a buffer is full it answers 429,
+        as it does when the account's request rate is used up; the gateway client tries again for a while. Nothing is
+        dropped to make room, and no connection is closed for being slow.
+
+        **Order**: a broadcast that is awaited comes before whatever the same caller sends next. Broadcasts that overlap
+        may reach two members in different order.
+
+        **Failures**: a member that has left is pruned from the group. One whose handshake isn't over gets the message
+        when it is, after what its own route sent first. Nobody's failure keeps the message from anybody else.
+
+        **The fan-out queue**, where ``GATESOCKET_FANOUT_QUEUE`` names one, takes all members beyond the first
+        ``GATESOCKET_FANOUT_ABOVE``, and those whose post failed in a way that may pass. They get the message soon,
+        in no order with what is sent next, and in rare cases twice; see `gatesocket.fanout`. Without a queue all are
+        posted to directly, and what fails is in the result.
 
         Args:
             message: what to send.
@@ -175,33 +175,48 @@ class ConnectionManager:
             exclude: sockets or connection ids that don't get it.
 
         Returns:
-            How many got it, had left, will get it, and why others failed. "Sent" means that the gateway has taken it.
+            How many got it, had left, will get it, and why others failed. "Sent" means that the gateway has taken it;
+            the network behind it may still lose it, and nobody will be told.
 
         Raises:
-            RegistryError: the members couldn't be read.
+            ApplicationProtocolError: the message is bytes; nobody got it.
             MessageTooLarge: it is over 128 KB; nobody got it.
+            RegistryError: the members couldn't be read to their end; who was read until then gets it.
+            TypeError: the message can't become JSON, or *exclude* is a text; nobody got it.
+            ValueError: the message holds what JSON can't say, or *group* can't be a group's name; nobody got it.
         """
+        if isinstance(exclude, str):
+            raise TypeError(
+                f"expected a list of what to exclude, but got the text {exclude!r}; did you mean [{exclude!r}]?"
+            )
+        text = encode(message)
         skipped = {item if isinstance(item, str) else self.connection_id(item) for item in exclude}
-        registry = backend.current().registry
 
         async def members() -> AsyncIterator[Member]:
-            async for member in self._members(group):
-                if member.connection_id not in skipped:
-                    yield member
+            async with aclosing(members_of(group, backend.current())) as everybody:
+                async for member in everybody:
+                    if member.connection_id not in skipped:
+                        yield member
 
-        return await self._send(
-            members(), encode(message), prune=lambda connection_id: registry.leave(connection_id, group)
-        )
+        return await self._send(members(), text, group=group)
 
     async def members(self, group: str = EVERYONE) -> AsyncIterator[str]:
-        """Iterate over the connection ids of a group."""
-        async for member in self._members(group):
+        """Iterate over the connection ids of a group, page by page, in no particular order.
+
+        Raises:
+            RegistryError: they couldn't be read to their end.
+            ValueError: *group* can't be a group's name.
+        """
+        async for member in members_of(group, backend.current()):
             yield member.connection_id
 
     async def users(self, group: str = EVERYONE) -> AsyncIterator[str]:
-        """Iterate over the people in a group, each once, however many connections they have."""
+        """Iterate over the people in a group, each once, however many connections they have.
+
+        It keeps the names that it has given; see `members` for what it raises.
+        """
         seen = set()
-        async for member in self._members(group):
+        async for member in members_of(group, backend.current()):
             if member.user is not None and member.user not in seen:
                 seen.add(member.user)
                 yield member.user
@@ -212,108 +227,22 @@ class ConnectionManager:
         counted = await through.registry.count(group, now=through.clock())
         return counted + (own.unwritten(group) if own is not None else 0)
 
-    async def _members(self, group: str) -> AsyncIterator[Member]:
-        # What this route has joined or left since it woke isn't in the registry until it hibernates.
-        own, through = current_connection.get(), backend.current()
-        if own is not None and group in own.groups:
-            yield Member(own.connection_id, own.user)
-        async for member in through.registry.members(group, now=through.clock()):
-            if own is None or member.connection_id != own.connection_id:
-                yield member
+    async def _send(self, members: AsyncIterator[Member], text: str, *, group: str | None) -> Delivery:
+        through, left = backend.current(), list[Member]()
+        on_left = left.append if self._presence is not None else None
+        hand_over = batches_for(text, group, through)
+        try:
+            return await Round(text, through, group=group, on_left=on_left, hand_over=hand_over).send(members)
+        finally:
+            for member in left:
+                await self._announce("left", {group or EVERYONE}, member.connection_id, member.user)
 
-    async def _send(self, members: AsyncIterator[Member], text: str, *, prune: "_Prune | None") -> Delivery:
-        tally = _Tally()
-        free = asyncio.Semaphore(POSTS_AT_ONCE)
-
-        async def deliver(member: Member) -> None:
-            try:
-                await _deliver(member, text, prune, tally)
-            finally:
-                free.release()
-
-        async with asyncio.TaskGroup() as tasks:
-            async for member in members:
-                await free.acquire()
-                tasks.create_task(deliver(member))
-        return Delivery(tally.sent, tally.gone, tally.queued, tally.failures)
-
-
-class _Prune(Protocol):
-    def __call__(self, connection_id: str, /) -> Awaitable[None]: ...
-
-
-@dataclass(slots=True)
-class _Tally:
-    sent: int = 0
-    gone: int = 0
-    queued: int = 0
-    failures: dict[str, GatesocketError] = field(default_factory=dict)
-
-
-async def _deliver(member: Member, text: str, prune: _Prune | None, tally: _Tally) -> None:
-    """Send to one connection and enter into *tally* what became of it."""
-    connection_id, own = member.connection_id, current_connection.get()
-    through = backend.current()
-    try:
-        if own is not None and own.connection_id == connection_id:
-            # Through its route's own sends, so that they keep their order, before the socket is live too.
-            await own.post(text)
-        elif member.waits and await _hold_back(connection_id, text, through):
-            # Its socket may be live already; but what its route sent first isn't delivered.
-            tally.queued += 1
-            return
-        else:
-            await through.gateway.post(connection_id, text)
-        tally.sent += 1
-    except ConnectionGone:
-        if await _hold_back(connection_id, text, through):
-            tally.queued += 1
-            return
-        tally.gone += 1
-        if prune is not None:
-            await prune(connection_id)
-    except GatesocketError as error:
-        logger.warning("connection %s: a message was not delivered: %s", connection_id, error)
-        tally.failures[connection_id] = error
-
-
-async def _hold_back(connection_id: str, text: str, through: backend.Backend) -> bool:
-    """Let a text wait for a connection that isn't live yet; return False if it is, or has no record."""
-    if through.waker is None:
-        return False
-    waiting = await through.registry.hold_back(connection_id, Entry("post", uuid4().hex, text), now=through.clock())
-    if waiting:
-        await through.waker.wake(connection_id)
-    return waiting
-
-
-def encode(message: Message) -> str:
-    """Turn a message into the text that is sent.
-
-    Raises:
-        ApplicationProtocolError: it is bytes; API Gateway has no binary messages.
-        MessageTooLarge: it is over 128 KB.
-        TypeError: it isn't text, a pydantic model or JSON.
-    """
-    text = message if isinstance(message, str) else _to_json(message)
-    wire_bytes(text)
-    return text
-
-
-def _to_json(message: Any) -> str:
-    if isinstance(message, BaseModel):
-        return message.model_dump_json()
-    if isinstance(message, bytes | bytearray | memoryview):
-        raise ApplicationProtocolError(
-            "bytes can't be sent through a manager: API Gateway has no binary messages. "
-            "Encode them, as base64 for example"
-        )
-    try:
-        return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
-    except TypeError as error:
-        raise TypeError(
-            f"expected text, a pydantic model or what JSON knows, but got {type(message).__name__}: {error}"
-        ) from error
+    async def _announce(
+        self, kind: Literal["joined", "left"], groups: Iterable[str], connection_id: str, user: str | None
+    ) -> None:
+        if self._presence is not None:
+            events = [Presence(kind, group, connection_id, user) for group in sorted(groups)]
+            await announce(events, self._presence, backend.current())
 
 
 class _Done:

@@ -1,15 +1,15 @@
 """Queues of texts that other functions are invoked with."""
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gatesocket.aws import LateClient, Refused, Unreachable
-from gatesocket.exceptions import QueueError
+from gatesocket.exceptions import QueueError, UnexpectedEvent
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-__all__ = ["MemoryQueue", "Queue", "SQSQueue"]
+__all__ = ["MemoryQueue", "Queue", "SQSQueue", "records"]
 
 
 class Queue(Protocol):
@@ -70,3 +70,22 @@ class SQSQueue:
     async def aclose(self) -> None:
         """Let go of network connections."""
         await self._sqs.aclose()
+
+
+def records(event: Mapping[str, Any], queue: str) -> list[tuple[str, str]]:
+    """Return the ids and bodies of a batch of SQS messages, as Lambda brings them.
+
+    Args:
+        event: the Lambda event.
+        queue: what the queue is for, to say what was expected.
+
+    Raises:
+        UnexpectedEvent: *event* is no such batch.
+    """
+    try:
+        return [(record["messageId"], record["body"]) for record in event["Records"]]
+    except (KeyError, TypeError) as error:
+        raise UnexpectedEvent(
+            f"expected a batch of the {queue} queue, with Records that have a messageId and a body, but got "
+            + (f"an event with the keys {sorted(event)}" if isinstance(event, dict) else type(event).__name__)
+        ) from error

@@ -252,17 +252,20 @@ class Run:
             await self._registry.join(self.connection_id, group, user=self._user, expires_at=self._expires_at)
             self._written = self._written | {group}
 
-    async def leave(self, group: str) -> None:
-        """Leave a group now."""
+    async def leave(self, group: str) -> bool:
+        """Leave a group now; return whether the connection was in it."""
+        was_member = group in self._groups
         self._groups = self._groups - {group}
         if group in self._written:
             await self._registry.leave(self.connection_id, group)
             self._written = self._written - {group}
+        return was_member
 
-    def forget(self) -> None:
-        """Leave every group; written when the route hibernates or ends."""
-        self._groups = frozenset()
+    def forget(self) -> frozenset[str]:
+        """Leave every group, and return them; written when the route hibernates or ends."""
+        left, self._groups = self._groups, frozenset()
         self._user = None
+        return left
 
     # What is stored.
 

@@ -1,12 +1,15 @@
 """What a deployment says of itself, through environment variables that begin with ``GATESOCKET_``."""
 
 from functools import cache
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["Settings", "settings"]
+__all__ = ["FANOUT_ABOVE", "Settings", "settings"]
+
+FANOUT_ABOVE: Final = 1000
+"""Connections that one invocation posts to by itself in about the time that a queue takes to bring in others."""
 
 
 class Settings(BaseSettings):
@@ -27,6 +30,12 @@ class Settings(BaseSettings):
     """The URL of the SQS queue that brings a handler back to a connection."""
     jobs_queue: str | None = None
     """The URL of the SQS queue that takes jobs to their function. None runs them in the process that enqueues them."""
+    fanout_queue: str | None = None
+    """The URL of the SQS queue that takes batches of a large broadcast to their function. None posts directly."""
+    fanout_above: int = Field(default=FANOUT_ABOVE, ge=0)
+    """Connections that a broadcast posts to itself before it hands the others to the fan-out queue."""
+    group_shards: int = Field(default=1, ge=1)
+    """Over how many partitions of the table each group is spread; fixed for as long as the table has connections."""
     path_parameter: str = "__path"
     """The query parameter that carries the path of a connection's URL; the app doesn't see it."""
     binary: Literal["base64"] | None = None

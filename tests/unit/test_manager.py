@@ -6,21 +6,17 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
-from pydantic import BaseModel
 from starlette.testclient import TestClient
 
 from gatesocket import ConnectionManager, backend
 from gatesocket.backend import Backend
 from gatesocket.exceptions import (
-    ApplicationProtocolError,
     ConfigurationError,
     GatewayError,
     InvalidConnectionId,
     MessageTooLarge,
 )
 from gatesocket.gateway.fake import FakeGateway
-from gatesocket.gateway.sockets import SocketGateway
-from gatesocket.manager import encode
 from gatesocket.registry.base import EVERYONE, Changes, Entry, Lease, Member, Record
 from gatesocket.registry.memory import MemoryRegistry
 from gatesocket.settings import settings
@@ -376,30 +372,3 @@ async def test_a_message_that_is_too_large_reaches_nobody() -> None:
         await ConnectionManager().broadcast("x" * (128 * 1024 + 1))
 
     assert process.gateway.sent[ANN] == []
-
-
-class Point(BaseModel):
-    x: int
-
-
-@pytest.mark.parametrize(
-    ("message", "text"),
-    [
-        ("as it is", "as it is"),
-        ({"name": "Zoë", "list": [1, None]}, '{"name":"Zoë","list":[1,null]}'),
-        ([1, 2], "[1,2]"),
-        (Point(x=1), '{"x":1}'),
-    ],
-)
-def test_a_message_is_sent_as_text_or_as_compact_json(message: Any, text: str) -> None:
-    assert encode(message) == text
-
-
-def test_bytes_are_refused_before_anything_is_sent() -> None:
-    with pytest.raises(ApplicationProtocolError, match="API Gateway has no binary messages"):
-        encode(b"\x00")
-
-
-def test_what_json_does_not_know_is_named() -> None:
-    with pytest.raises(TypeError, match="but got dict: Object of type SocketGateway is not JSON serializable"):
-        encode({"gateway": SocketGateway()})

@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gatesocket import jobs
+from gatesocket import fanout, jobs
 from gatesocket.backend import Backend, use
 from gatesocket.clock import milliseconds
 from gatesocket.emulator.functions import LambdaContext
@@ -120,8 +120,14 @@ class InProcessGateway:
         self._wires: dict[str, Wire] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
+        chosen = settings or Settings()
         self.backend = Backend(
-            registry, ModelGateway(self._manage), MemoryWaker(self._wake), MemoryQueue(self._enqueue)
+            registry,
+            ModelGateway(self._manage),
+            MemoryWaker(self._wake),
+            MemoryQueue(self._enqueue),
+            fanout=MemoryQueue(self._fan_out),
+            fanout_above=chosen.fanout_above,
         )
         """What managers outside of a WebSocket route use, to reach the same connections."""
         self.handler = WebSocketHandler(
@@ -130,7 +136,8 @@ class InProcessGateway:
             gateway=self.backend.gateway,
             waker=self.backend.waker,
             jobs=self.backend.jobs,
-            settings=settings,
+            fanout=self.backend.fanout,
+            settings=chosen,
             on_error=self._route_failed,
         )
 
@@ -247,6 +254,22 @@ class InProcessGateway:
                 await jobs.run(body)
         except Exception as error:
             logger.exception("a job failed")
+            if wire is not None:
+                wire.errors.append(error)
+
+    async def _fan_out(self, body: str) -> None:
+        """Take a batch of a broadcast; it is posted to beside the connections, as by another function."""
+        self._spawn(self._post(body, _serving.get(None)), Context())
+
+    async def _post(self, body: str, wire: Wire | None) -> None:
+        try:
+            with use(self.backend):
+                done = await fanout.run(body)
+            if not done:
+                # SQS would deliver it again and again.
+                raise GatesocketError("nobody of a broadcast's batch was reached; the log says why")  # noqa: TRY301
+        except Exception as error:
+            logger.exception("a broadcast's batch failed")
             if wire is not None:
                 wire.errors.append(error)
 

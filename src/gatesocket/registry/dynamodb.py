@@ -219,11 +219,11 @@ class DynamoDBRegistry:
         await self._write(put=[membership])
         return True
 
-    async def leave(self, connection_id: str, group: str) -> None:
+    async def leave(self, connection_id: str, group: str) -> bool:
         """See `Registry.leave`."""
         check_names({group}, None)
         await self._write(delete=[group_membership(connection_id, group, None, 0, shards=self._shards)])
-        await self._update(connection_id, writes.leave(group))
+        return await self._update(connection_id, writes.leave(group)) is not None
 
     async def members(self, group: str, *, now: int) -> AsyncIterator[Member]:
         """See `Registry.members`."""

@@ -124,12 +124,20 @@ class MemoryRegistry:
         self._groups[group][connection_id] = _Membership(user, expires_at, record.waits)
         return True
 
-    async def leave(self, connection_id: str, group: str) -> None:
+    async def leave(self, connection_id: str, group: str) -> bool:
         """See `Registry.leave`."""
         check_names({group}, None)
         self._remove(connection_id, [group], None)
-        if record := self._records.get(connection_id):
-            self._records[connection_id] = replace(record, groups=record.groups - {group})
+        record = self._records.get(connection_id)
+        if record is None or group not in record.groups:
+            return False
+        self._records[connection_id] = replace(record, groups=record.groups - {group})
+        return True
+
+    def groups_of(self, connection_id: str) -> frozenset[str]:
+        """Return the groups that a connection is in, for who can't await; none if there is no such connection."""
+        record = self._records.get(connection_id)
+        return frozenset() if record is None else record.groups
 
     async def members(self, group: str, *, now: int) -> AsyncIterator[Member]:
         """See `Registry.members`."""
