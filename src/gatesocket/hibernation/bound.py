@@ -55,6 +55,7 @@ def _fill_socket(value: WebSocket, data: Any, decoder: Decoder) -> None:
 
 register(
     Kind("socket", _save_socket, _make_socket, _fill_socket, shared=True),
+    WebSocket,
     look=lambda value: isinstance(value, WebSocket),
 )
 

@@ -27,7 +27,7 @@ from gatesocket.exceptions import SnapshotError
 if TYPE_CHECKING:
     from gatesocket.hibernation.home import Home
 
-__all__ = ["Decoder", "Encoder", "Kind", "Unsaveable", "kind_of", "register"]
+__all__ = ["PLAIN", "Decoder", "Encoder", "Kind", "Unsaveable", "kind_of", "register"]
 
 
 class Unsaveable(Exception):
@@ -57,6 +57,11 @@ class Kind:
     shared: bool = False
     """Whether it matters that two references are to the same object."""
 
+
+PLAIN = frozenset({bool, str, type(None)})
+"""Classes whose values JSON knows."""
+_LONGEST_INT = 8192
+"""Bits of an int that is written in decimal: Python refuses to read one of more than 4300 digits."""
 
 _BY_NAME: dict[str, Kind] = {}
 _BY_TYPE: dict[type, Kind] = {}
@@ -97,7 +102,7 @@ class Encoder:
     def encode(self, value: Any) -> Any:
         """Return the JSON for *value*; raises `Unsaveable`."""
         cls = type(value)
-        if cls is str or cls is int or value is None or cls is bool:
+        if cls in PLAIN or (cls is int and value.bit_length() <= _LONGEST_INT):
             return value
         if cls is float:
             return value if math.isfinite(value) else {"$": "float", "v": repr(value)}

@@ -27,7 +27,7 @@ from gatesocket.exceptions import CannotHibernate, Finding, SnapshotError
 from gatesocket.hibernation import bound, instances, kinds  # noqa: F401 - they register their kinds
 from gatesocket.hibernation.blocks import Hibernate
 from gatesocket.hibernation.blueprint import Blueprint
-from gatesocket.hibernation.codec import Decoder
+from gatesocket.hibernation.codec import PLAIN, Decoder
 from gatesocket.hibernation.dependencies import Answers, install_overrides
 from gatesocket.hibernation.entry import ACTIVE, Activation
 from gatesocket.hibernation.functions import fill_cells, make_cells
@@ -164,7 +164,7 @@ class Run:
                 place = own_place(sys._getframe(1))  # noqa: SLF001
                 raise CannotHibernate(Finding(*place, what, "Receive in the block, before it ends"))  # noqa: TRY301
             message = self._next_message()
-            if message is None:
+            if message is None and self._spawned:
                 await self._await_tasks()
                 message = self._next_message()
             if message is not None:
@@ -200,15 +200,14 @@ class Run:
             return Activation(self, arguments, cells)
         saved = self._asleep.pop(0)
         home = self._decoder.home
-        own = {name: cell for name, cell in cells.items() if name in frame.f_code.co_cellvars}
-        home.frames.append(own)
+        home.frames.append({name: cells[name] for name in frame.f_code.co_cellvars} if cells else {})
         home.imports = unit_of(frame.f_code).names
         values = {}
         with self._decoder.reading(f"where {saved.name} waits"):
             for name, data in saved.locals.items():
                 home.offered = arguments.get(name)
-                values[name] = self._decoder.decode(data)
-                home.offered = None
+                values[name] = data if type(data) in PLAIN else self._decoder.decode(data)
+        home.offered = None
         return Activation(self, arguments, cells, at=saved.point, saved=values, direct=saved.direct)
 
     def expect(self, function: Any, arguments: tuple[Any, ...]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.websockets import WebSocket
 
 from gatesocket.exceptions import CannotHibernate, Finding
-from gatesocket.hibernation.codec import Encoder, Unsaveable
+from gatesocket.hibernation.codec import PLAIN, Encoder, Unsaveable
 from gatesocket.hibernation.entry import ACTIVE
 from gatesocket.hibernation.functions import named_function, save_cells
 from gatesocket.hibernation.home import Home
@@ -119,6 +119,9 @@ class _Attempt:
             if name not in members or name in free:
                 continue
             value = members[name]
+            if type(value) in PLAIN:
+                saved[name] = value
+                continue
             if live.activation.blocks and _is_own_manager(live, name, value):
                 continue
             mark = self.encoder.mark

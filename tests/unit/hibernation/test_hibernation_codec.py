@@ -51,6 +51,11 @@ def test_not_a_number_comes_back_as_not_a_number() -> None:
     assert math.isnan(through(math.nan))
 
 
+def test_an_int_of_any_length_is_kept() -> None:
+    for number in (10**300, 1 << 20_000, -(10**5000)):
+        assert through(number) == number
+
+
 @pytest.mark.parametrize("value", [{"$": "name", "v": "os:system"}, {1: "one"}, {("a", 1): {"$": "ref"}}, {None: 0}])
 def test_a_dictionary_that_json_would_change_or_that_looks_like_a_kind_is_written_as_pairs(value: Any) -> None:
     assert written(value)["$"] == "dict"
