@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gatesocket.aws import LateClient, Refused, Unreachable
+from gatesocket.aws import AWSClient, Refused, Unreachable, client_for
 from gatesocket.exceptions import QueueError, UnexpectedEvent
 
 if TYPE_CHECKING:
@@ -45,25 +45,24 @@ class SQSQueue:
 
     Args:
         url: the queue's URL.
-        region: the queue's region; None leaves it to boto3.
-        client: a boto3 SQS client; its maker closes it. None makes one on first use.
+        region: the queue's region; None leaves it to the client.
+        client: calls SQS; a boto3 ``sqs`` client can, and its maker closes it. None makes an `AsyncioClient`.
     """
 
-    def __init__(self, url: str, *, region: str | None = None, client: "SQSClient | None" = None) -> None:
+    def __init__(self, url: str, *, region: str | None = None, client: "AWSClient | SQSClient | None" = None) -> None:
         self._url = url
-        self._sqs: LateClient[SQSClient] = LateClient("sqs", client=client, region=region)
+        self._sqs = client_for("sqs", client, region=region)
 
     async def put(self, body: str, *, delay: float = 0) -> None:
         """Put a text on the queue; nobody gets it before *delay* seconds are over.
 
         Raises:
-            ConfigurationError: boto3 isn't installed, or there are no credentials or no region.
+            ConfigurationError: there are no credentials or no region.
             QueueError: SQS refused it or can't be reached.
         """
         try:
-            await self._sqs.call(
-                lambda sqs: sqs.send_message(QueueUrl=self._url, MessageBody=body, DelaySeconds=round(delay))
-            )
+            message = {"QueueUrl": self._url, "MessageBody": body, "DelaySeconds": round(delay)}
+            await self._sqs.call("SendMessage", message)
         except (Refused, Unreachable) as error:
             raise QueueError(f"the queue {self._url} didn't take a message: {error}") from error
 

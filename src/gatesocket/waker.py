@@ -11,6 +11,8 @@ from gatesocket.queues import SQSQueue
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
+    from gatesocket.aws import AWSClient
+
 __all__ = ["MemoryWaker", "QueueWaker", "Waker", "wake_event"]
 
 
@@ -54,18 +56,20 @@ class QueueWaker:
 
     Args:
         queue_url: the queue's URL.
-        region: the queue's region; None leaves it to boto3.
-        client: a boto3 SQS client; None makes one on first use.
+        region: the queue's region; None leaves it to the client.
+        client: calls SQS, see `SQSQueue`.
     """
 
-    def __init__(self, queue_url: str, *, region: str | None = None, client: "SQSClient | None" = None) -> None:
+    def __init__(
+        self, queue_url: str, *, region: str | None = None, client: "AWSClient | SQSClient | None" = None
+    ) -> None:
         self._queue = SQSQueue(queue_url, region=region, client=client)
 
     async def wake(self, connection_id: str, *, delay: float = 0) -> None:
         """Put a message on the queue.
 
         Raises:
-            ConfigurationError: boto3 isn't installed, or there are no credentials or no region.
+            ConfigurationError: there are no credentials or no region.
             RegistryError: SQS refused it or can't be reached.
         """
         try:

@@ -11,6 +11,7 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from gatesocket.aws import Boto3Client
 from gatesocket.exceptions import ConfigurationError, InboxFull, LeaseLost, RegistryError
 from gatesocket.registry.base import EVERYONE, Busy, Changes, Entry, Lease, Record, Taken
 from gatesocket.registry.bounds import Bounds
@@ -372,7 +373,7 @@ async def test_a_dynamodb_that_can_not_be_reached_is_an_error() -> None:
     nobody.close()
 
 
-async def test_one_client_is_made_by_the_first_calls_and_closed(
+async def test_one_client_of_boto3_is_made_by_the_first_calls_and_closed(
     monkeypatch: pytest.MonkeyPatch, table: str, client: "DynamoDBClient"
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
@@ -385,7 +386,8 @@ async def test_one_client_is_made_by_the_first_calls_and_closed(
         return made[-1]
 
     monkeypatch.setattr(boto3.session.Session, "client", note)
-    registry = DynamoDBRegistry(table, region="eu-central-1", endpoint_url=client.meta.endpoint_url)
+    threads = Boto3Client("dynamodb", region="eu-central-1", endpoint_url=client.meta.endpoint_url)
+    registry = DynamoDBRegistry(table, client=threads)
     assert made == []
     await asyncio.gather(*(registry.get(ANN, now=NOW) for _ in range(4)))
     assert len(made) == 1

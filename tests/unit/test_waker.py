@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import NoCredentialsError
 from moto import mock_aws
 
+from gatesocket.aws import Boto3Client
 from gatesocket.events import Wake, parse
 from gatesocket.exceptions import ConfigurationError, RegistryError
 from gatesocket.waker import MemoryWaker, QueueWaker
@@ -40,7 +41,7 @@ async def test_a_queue_waker_puts_a_wake_on_the_queue(aws: None) -> None:
     sqs = boto3.client("sqs")
     url = sqs.create_queue(QueueName="wake")["QueueUrl"]
 
-    waker = QueueWaker(url)
+    waker = QueueWaker(url, client=Boto3Client("sqs"))  # which is what mock_aws can answer
     await waker.wake("TXzPWdnOjoECGjA=")
     await waker.aclose()
 
@@ -78,7 +79,8 @@ async def test_without_credentials_the_deployment_is_at_fault() -> None:
 
 
 async def test_a_queue_that_is_not_there_is_an_error_that_names_the_connection(aws: None) -> None:
-    waker = QueueWaker("https://sqs.eu-west-1.amazonaws.com/123456789012/absent", region="eu-west-1")
+    client = Boto3Client("sqs", region="eu-west-1")
+    waker = QueueWaker("https://sqs.eu-west-1.amazonaws.com/123456789012/absent", client=client)
 
     with pytest.raises(RegistryError, match="the wake of connection 'c' was not taken by SQS"):
         await waker.wake("c")

@@ -1,51 +1,29 @@
-"""boto3's clients, made late and called in threads.
+"""boto3's clients, made late and called in threads: the reference, and what moto's ``mock_aws`` can answer.
 
 boto3 costs 120 ms of a cold start, so that it is imported by the first call and not with the module. Its clients
 block, so that every call runs in a thread of the event loop's executor.
 """
 
 import asyncio
-from collections.abc import Callable
+import re
+from collections.abc import Mapping
 from threading import Lock
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final
+from urllib.parse import urlsplit
 
+from gatesocket.aws.base import CONNECTIONS, Refused, Unreachable
 from gatesocket.exceptions import ConfigurationError
 
-__all__ = ["LateClient", "Refused", "Unreachable"]
+__all__ = ["Boto3Client"]
 
-CONNECTIONS: Final = 64
-"""Sockets that a client keeps open; more would be opened and thrown away by as many concurrent calls."""
-
-
-class Refused(Exception):
-    """A service answered a call with an error; for who made the call to say in its own words."""
-
-    def __init__(self, code: str, message: str, status: int) -> None:
-        super().__init__(code, message, status)
-        self.code = code
-        """The error's name, such as ``ResourceNotFoundException``; the status if the answer named none."""
-        self.message = message
-        self.status = status
-        """The HTTP status of the answer."""
-
-    def __str__(self) -> str:
-        return f"{self.code}: {self.message}" if self.message else self.code
+WORD: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
+"""Where a word of an operation's name ends: boto3's methods put an underscore there."""
 
 
-class Unreachable(Exception):
-    """A service didn't answer."""
+class Boto3Client:
+    """Calls an AWS service through a boto3 client, which its first call makes; see `AWSClient`.
 
-
-class _Client(Protocol):
-    def close(self) -> None: ...
-
-
-C = TypeVar("C", bound=_Client)
-T = TypeVar("T")
-
-
-class LateClient(Generic[C]):
-    """A boto3 client that is made by its first call.
+    boto3 repeats what was throttled or failed with a 5xx, up to four times, DynamoDB's calls up to nine.
 
     Args:
         service: boto3's name of the service, such as ``dynamodb``.
@@ -58,7 +36,7 @@ class LateClient(Generic[C]):
         self,
         service: str,
         *,
-        client: C | None = None,
+        client: Any = None,
         region: str | None = None,
         endpoint_url: str | None = None,
     ) -> None:
@@ -69,15 +47,9 @@ class LateClient(Generic[C]):
         self._given = client is not None
         self._lock = Lock()
 
-    async def call(self, operation: Callable[[C], T]) -> T:
-        """Run *operation* on the client, in a thread.
-
-        Raises:
-            ConfigurationError: boto3 isn't installed, or there is no region, no profile or no credentials.
-            Refused: the service refused the call, after boto3's retries.
-            Unreachable: there was no answer that boto3 understands, after its retries.
-        """
-        return await asyncio.to_thread(self._run, operation)
+    async def call(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """See `AWSClient.call`."""
+        return await asyncio.to_thread(self._run, operation, parameters)
 
     async def aclose(self) -> None:
         """Close the client's sockets, unless it was given."""
@@ -86,7 +58,7 @@ class LateClient(Generic[C]):
         if client is not None and not self._given:
             await asyncio.to_thread(client.close)
 
-    def _run(self, operation: Callable[[C], T]) -> T:
+    def _run(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         try:
             from botocore import exceptions  # noqa: PLC0415  # see the module's docstring
         except ImportError as error:
@@ -94,7 +66,7 @@ class LateClient(Generic[C]):
                 f"{self._service} is used through boto3, which isn't installed: pip install 'gatesocket[aws]'"
             ) from error
         try:
-            return operation(self._connected())
+            answer: dict[str, Any] = getattr(self._connected(), WORD.sub("_", operation).lower())(**parameters)
         except (
             exceptions.NoCredentialsError,
             exceptions.NoRegionError,
@@ -106,20 +78,22 @@ class LateClient(Generic[C]):
                 "AWS_REGION, and AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             ) from error
         except exceptions.ClientError as error:
-            described = error.response["Error"]
-            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-            raise Refused(described.get("Code", ""), described.get("Message", ""), status) from error
+            described, about = error.response["Error"], error.response["ResponseMetadata"]
+            raise Refused(
+                described.get("Code", ""), described.get("Message", ""), about["HTTPStatusCode"], about.get("RequestId")
+            ) from error
         except exceptions.BotoCoreError as error:
             raise Unreachable(str(error)) from error
+        return answer
 
-    def _connected(self) -> C:
+    def _connected(self) -> Any:
         # boto3 sessions aren't thread-safe, and two first calls may come at once.
         with self._lock:
             if self._client is None:
                 self._client = self._connect()
             return self._client
 
-    def _connect(self) -> C:
+    def _connect(self) -> Any:
         import boto3  # noqa: PLC0415  # see the module's docstring
         from botocore.config import Config  # noqa: PLC0415
 
@@ -127,7 +101,14 @@ class LateClient(Generic[C]):
         config = Config(connect_timeout=3, read_timeout=10, max_pool_connections=CONNECTIONS)
         make: Any = boto3.session.Session().client
         try:
-            client: C = make(self._service, region_name=self._region, endpoint_url=self._endpoint_url, config=config)
+            client = make(self._service, region_name=self._region, endpoint_url=self._endpoint_url, config=config)
         except ValueError as error:
             raise ConfigurationError(f"no client for {self._service} can be made: {error}") from error
+        # The endpoint that boto3 makes up has no API's id in it, and answers nobody (boto/botocore#2218).
+        if (urlsplit(client.meta.endpoint_url).hostname or "").startswith("execute-api."):
+            client.close()
+            raise ConfigurationError(
+                "the Management API's endpoint isn't known: give ManagementAPI one, or set GATESOCKET_ENDPOINT or "
+                "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI to https://{api}.execute-api.{region}.amazonaws.com/{stage}"
+            )
         return client

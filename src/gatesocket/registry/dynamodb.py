@@ -2,10 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
-from gatesocket.aws import LateClient, Refused, Unreachable
+from gatesocket.aws import AWSClient, Refused, Unreachable, client_for
 from gatesocket.exceptions import ConfigurationError, LeaseLost, RegistryError
 from gatesocket.registry import writes
 from gatesocket.registry.base import Busy, Changes, Entry, Lease, Member, Record, Taken
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.literals import ReturnValueType
     from mypy_boto3_dynamodb.type_defs import (
         DeleteItemInputTypeDef,
+        GetItemInputTypeDef,
+        PutItemInputTypeDef,
         QueryInputTypeDef,
-        QueryOutputTypeDef,
         UpdateItemInputTypeDef,
         WriteRequestUnionTypeDef,
     )
@@ -53,7 +54,8 @@ FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
 """Seconds that any of these waits takes at the most."""
 
-T = TypeVar("T")
+REFUSED: Final = "ConditionalCheckFailedException"
+"""The answer to a write whose condition doesn't hold."""
 
 
 class DynamoDBRegistry:
@@ -68,9 +70,9 @@ class DynamoDBRegistry:
 
     Args:
         table: the table's name.
-        client: a boto3 ``dynamodb`` client; its maker closes it. None makes one on first use.
-        region: the table's region; None leaves it to ``AWS_REGION`` and boto3's configuration.
-        endpoint_url: another DynamoDB than AWS's; None leaves it to boto3.
+        client: calls DynamoDB; a boto3 ``dynamodb`` client can, and its maker closes it. None makes an `AsyncioClient`.
+        region: the table's region; None leaves it to that client.
+        endpoint_url: another DynamoDB than AWS's; None leaves it to that client.
         shards: over how many partitions each group is spread. One partition takes 1000 joins a second and gives 3000
             units of reading; the number can't be changed while there are connections.
         bounds: how much an inbox holds.
@@ -81,7 +83,7 @@ class DynamoDBRegistry:
         self,
         table: str,
         *,
-        client: "DynamoDBClient | None" = None,
+        client: "AWSClient | DynamoDBClient | None" = None,
         region: str | None = None,
         endpoint_url: str | None = None,
         shards: int = 1,
@@ -91,9 +93,7 @@ class DynamoDBRegistry:
         if shards < 1:
             raise ValueError(f"a group has at least 1 shard, but shards={shards}")
         self._table = table
-        self._client: LateClient[DynamoDBClient] = LateClient(
-            "dynamodb", client=client, region=region, endpoint_url=endpoint_url
-        )
+        self._client = client_for("dynamodb", client, region=region, endpoint_url=endpoint_url)
         self._shards = shards
         self._bounds = bounds or Bounds()
         self._sleep = sleep
@@ -102,8 +102,8 @@ class DynamoDBRegistry:
         """See `Registry.create`."""
         check_names(record.groups, record.user)
         self._bounds.check_kept(record)
-        item = encode(record)
-        await self._call(lambda client: client.put_item(TableName=self._table, Item=item))
+        request: PutItemInputTypeDef = {"TableName": self._table, "Item": encode(record)}
+        await self._call("PutItem", request)
         # Only now: a broadcast that finds a member without a record would take the connection for one that is gone.
         await self._write(put=self._memberships(record, record.groups, record.user))
 
@@ -161,21 +161,14 @@ class DynamoDBRegistry:
 
     async def restore(self, record: Record) -> bool:
         """See `Registry.restore`."""
-        item, write = encode(record), writes.restore()
-
-        def put(client: "DynamoDBClient") -> bool:
-            try:
-                client.put_item(
-                    TableName=self._table,
-                    Item=item,
-                    ConditionExpression=write.condition,
-                    ExpressionAttributeNames=write.names,
-                )
-            except client.exceptions.ConditionalCheckFailedException:
-                return False
-            return True
-
-        return await self._call(put)
+        write = writes.restore()
+        request: PutItemInputTypeDef = {
+            "TableName": self._table,
+            "Item": encode(record),
+            "ConditionExpression": write.condition,
+            "ExpressionAttributeNames": write.names,
+        }
+        return await self._write_if("PutItem", request) is not None
 
     async def delete(self, connection_id: str, *, holder: str | None = None) -> bool:
         """See `Registry.delete`."""
@@ -285,10 +278,13 @@ class DynamoDBRegistry:
         await self._write(put=put, delete=delete)
 
     async def _get(self, connection_id: str) -> Item | None:
-        answer = await self._call(
-            lambda client: client.get_item(TableName=self._table, Key=record_key(connection_id), ConsistentRead=True)
-        )
-        return answer.get("Item")
+        request: GetItemInputTypeDef = {
+            "TableName": self._table,
+            "Key": record_key(connection_id),
+            "ConsistentRead": True,
+        }
+        item: Item | None = (await self._call("GetItem", request)).get("Item")
+        return item
 
     async def _update(self, connection_id: str, write: Write, *, returning: "ReturnValueType" = "NONE") -> Item | None:
         """Do *write* on a record; return what DynamoDB returns of it, None if the condition doesn't hold."""
@@ -305,14 +301,8 @@ class DynamoDBRegistry:
         }
         if write.values:
             request["ExpressionAttributeValues"] = write.values
-
-        def update(client: "DynamoDBClient") -> Item | None:
-            try:
-                return client.update_item(**request).get("Attributes", {})
-            except client.exceptions.ConditionalCheckFailedException:
-                return None
-
-        return await self._call(update)
+        answer = await self._write_if("UpdateItem", request)
+        return None if answer is None else answer.get("Attributes", {})
 
     async def _delete(self, connection_id: str, holder: str | None) -> Item | None:
         """Delete a record, with *holder* only if that holder has the lease; return what it was, None without one."""
@@ -326,19 +316,13 @@ class DynamoDBRegistry:
             request["ConditionExpression"] = write.condition
             request["ExpressionAttributeNames"] = write.names
             request["ExpressionAttributeValues"] = write.values
-
-        def delete(client: "DynamoDBClient") -> Item | None:
-            try:
-                return client.delete_item(**request).get("Attributes")
-            except client.exceptions.ConditionalCheckFailedException:
-                return None
-
-        item = await self._call(delete)
+        answer = await self._write_if("DeleteItem", request)
+        item: Item | None = None if answer is None else answer.get("Attributes")
         if item is None and holder is not None and await self._get(connection_id) is not None:
             raise LeaseLost(connection_id)
         return item
 
-    async def _query(self, partition: str, now: int, *, counting: bool = False) -> AsyncIterator["QueryOutputTypeDef"]:
+    async def _query(self, partition: str, now: int, *, counting: bool = False) -> AsyncIterator[dict[str, Any]]:
         """Query the unexpired memberships of one partition, page by page."""
         request: QueryInputTypeDef = {
             "TableName": self._table,
@@ -351,7 +335,7 @@ class DynamoDBRegistry:
         if counting:
             request["Select"] = "COUNT"
         while True:
-            page = await self._call(lambda client: client.query(**request))
+            page = await self._call("Query", request)
             yield page
             if "LastEvaluatedKey" not in page:
                 return
@@ -366,9 +350,8 @@ class DynamoDBRegistry:
 
     async def _write_batch(self, requests: "Sequence[WriteRequestUnionTypeDef]") -> None:
         for attempt in range(ATTEMPTS):
-            batch = {self._table: requests}
-            answer = await self._call(lambda client: client.batch_write_item(RequestItems=batch))  # noqa: B023  # awaited
-            requests = answer["UnprocessedItems"].get(self._table, [])
+            answer = await self._call("BatchWriteItem", {"RequestItems": {self._table: requests}})
+            requests = answer.get("UnprocessedItems", {}).get(self._table, [])
             if not requests:
                 return
             # "Full jitter": https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
@@ -379,10 +362,19 @@ class DynamoDBRegistry:
             "Raise the table's limits, or spread groups over more shards"
         )
 
-    async def _call(self, operation: "Callable[[DynamoDBClient], T]") -> T:
+    async def _write_if(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Do a write that has a condition; return None if that doesn't hold."""
+        try:
+            return await self._call(operation, parameters)
+        except RegistryError as error:
+            if isinstance(error.__cause__, Refused) and error.__cause__.code == REFUSED:
+                return None
+            raise
+
+    async def _call(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Call DynamoDB, and say its errors in our words."""
         try:
-            return await self._client.call(operation)
+            return await self._client.call(operation, parameters)
         except Refused as error:
             if error.code == "ResourceNotFoundException":
                 raise ConfigurationError(

@@ -1,0 +1,150 @@
+"""Whose requests these are: Lambda's environment says so itself; elsewhere botocore's chain finds it out.
+
+The chain knows profiles, SSO, roles and metadata services. Its imports take 90 ms and it may wait for the network, so
+that it is imported by the first call that needs it, and asked in a thread.
+"""
+
+import asyncio
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, Protocol
+
+from gatesocket.aws.sigv4 import Credentials
+from gatesocket.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from botocore.credentials import Credentials as Resolved
+
+__all__ = ["Chain", "Provider", "configured_region", "of_environment", "provider"]
+
+SENDABLE: Final = re.compile(r"[!-~]+")
+"""What can be a part of a header, or was rather pasted wrongly."""
+
+REMEDY: Final = "Lambda provides credentials; elsewhere set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+
+
+class Provider(Protocol):
+    """Gives credentials that are valid now."""
+
+    async def get(self) -> Credentials:
+        """Return them, renewed if they are about to expire.
+
+        Raises:
+            ConfigurationError: there are none.
+        """
+        ...
+
+    def reject(self) -> bool:
+        """Say that AWS took the last ones for expired; return whether `get` can find others."""
+        ...
+
+
+def provider() -> Provider:
+    """Return what gives this process its credentials."""
+    credentials = of_environment(os.environ)
+    return Chain() if credentials is None else _Fixed(credentials)
+
+
+def of_environment(environment: Mapping[str, str]) -> Credentials | None:
+    """Return the credentials that *environment* holds; None if it holds none.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+
+    Raises:
+        ConfigurationError: one is there without the other, or can't be what AWS has issued.
+    """
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    access_key, secret_key = (environment.get(name) for name in names)
+    token = environment.get("AWS_SESSION_TOKEN") or None
+    if not access_key and not secret_key:
+        return None
+    if not access_key or not secret_key:
+        raise ConfigurationError(f"of {' and '.join(names)} only one is set: set both, or neither and AWS_PROFILE")
+    for name, value in (*zip(names, (access_key, secret_key), strict=True), ("AWS_SESSION_TOKEN", token)):
+        if value is not None and not SENDABLE.fullmatch(value):
+            raise ConfigurationError(
+                f"{name} holds a space, a line break or another character that no credentials have"
+            )
+    return Credentials(access_key, secret_key, token)
+
+
+async def configured_region() -> str:
+    """Return the region of botocore's configuration, which is a profile's.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    return await asyncio.to_thread(_find_region)
+
+
+def _find_region() -> str:
+    with _botocore("region"):
+        from botocore.session import Session  # noqa: PLC0415  # see the module's docstring
+
+        region = Session().get_config_variable("region")
+    if not region:
+        raise ConfigurationError("there is no AWS region. Lambda provides one; elsewhere set AWS_REGION")
+    return str(region)
+
+
+class _Fixed:
+    """Credentials that stay as they are: Lambda gives a new process when it has new ones."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+
+    async def get(self) -> Credentials:
+        return self._credentials
+
+    def reject(self) -> bool:
+        return False
+
+
+class Chain:
+    """Whatever botocore finds: a profile, SSO, a role, a container's or an instance's metadata."""
+
+    def __init__(self) -> None:
+        self._resolved: Resolved | None = None
+        self._credentials: Credentials | None = None
+
+    async def get(self) -> Credentials:
+        """See `Provider.get`."""
+        # `refresh_needed` looks at the clock only: botocore begins to renew a quarter of an hour before they expire.
+        needed = getattr(self._resolved, "refresh_needed", None)
+        if self._credentials is None or (needed is not None and needed()):
+            self._credentials = await asyncio.to_thread(self._find)
+        return self._credentials
+
+    def reject(self) -> bool:
+        """See `Provider.reject`."""
+        self._resolved = self._credentials = None
+        return True
+
+    def _find(self) -> Credentials:
+        with _botocore("credentials"):
+            from botocore.session import Session  # noqa: PLC0415  # see the module's docstring
+
+            resolved = self._resolved or Session().get_credentials()
+            frozen = None if resolved is None else resolved.get_frozen_credentials()
+        if frozen is None or frozen.access_key is None or frozen.secret_key is None:
+            raise ConfigurationError(f"there are no AWS credentials. {REMEDY}")
+        self._resolved = resolved
+        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+
+
+@contextmanager
+def _botocore(wanted: str) -> Iterator[None]:
+    """Say botocore's errors in our words, and its absence."""
+    try:
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415  # see the module's docstring
+    except ImportError as error:
+        raise ConfigurationError(
+            f"the environment names no AWS {wanted}, and botocore, which looks elsewhere, isn't installed. {REMEDY}, "
+            "and AWS_REGION; or pip install 'gatesocket[aws]'"
+        ) from error
+    try:
+        yield
+    except BotoCoreError as error:
+        raise ConfigurationError(f"no AWS {wanted} can be had: {error} {REMEDY}") from error

@@ -1,0 +1,241 @@
+"""A pool of kept-alive HTTP/1.1 connections to one address, on one event loop."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from ssl import SSLContext
+from typing import Final
+
+from gatesocket.aws.base import CONNECTIONS, Unreachable
+from gatesocket.aws.http1 import BadResponse, Response, ResponseParser
+from gatesocket.clock import Clock, milliseconds
+
+__all__ = ["TIMEOUTS", "Address", "Pool", "Timeouts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server listens."""
+
+    host: str
+    port: int
+    secure: bool
+    """Whether it speaks TLS."""
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.secure else 'http'}://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long a server is waited for, in seconds. API Gateway waits 29 for the function, several calls included."""
+
+    connect: float = 3
+    """Name, connection and TLS handshake together."""
+    answer: float = 10
+    """From the request's first byte to the response's last."""
+    idle: float = 45
+    """After so long a connection isn't used again: whatever lies in between may have forgotten it without a word."""
+
+
+TIMEOUTS: Final = Timeouts()
+
+
+class _Stale(Exception):
+    """The server closed a kept connection before it had answered anything on it; another one may do."""
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, with one request on it at a time."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, address: Address) -> None:
+        self._loop = loop
+        self._address = address
+        self._transport: asyncio.Transport | None = None
+        self._answer: asyncio.Future[Response] | None = None
+        self._parser = ResponseParser()
+        self._asked = 0
+        """How many requests were sent on it."""
+        self._heard = False
+        """Whether any byte of the present response has come."""
+        self.lost: asyncio.Future[None] = loop.create_future()
+        self.idle_since = 0
+        """Milliseconds since the epoch."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether another request may be sent."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    async def exchange(self, request: bytes, seconds: float) -> Response:
+        """Send a request and wait for its response; afterwards the connection is `usable` or closed.
+
+        Raises:
+            _Stale: see there.
+            Unreachable: no response came, or none that HTTP knows.
+        """
+        assert self._transport is not None  # noqa: S101 (connected: the pool has waited for that)
+        self._parser = ResponseParser()
+        self._heard = False
+        self._asked += 1
+        answer: asyncio.Future[Response] = self._loop.create_future()
+        self._answer = answer
+        timer = self._loop.call_later(seconds, self._give_up, seconds)
+        self._transport.write(request)
+        try:
+            response = await answer
+        except BaseException:
+            # A cancelled one, too: the response would be taken for that of the next request.
+            self.abort()
+            raise
+        finally:
+            timer.cancel()
+            self._answer = None
+        if not self._parser.keeps:
+            self.abort()
+        return response
+
+    def abort(self) -> None:
+        """Close at once; `lost` tells when that has happened."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _give_up(self, seconds: float) -> None:
+        self._fail(Unreachable(f"{self._address} didn't answer within {seconds:g} s"))
+
+    def _fail(self, error: Exception) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
+
+    # asyncio's callbacks.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 (a stream's)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self._answer is None or self._answer.done():
+            self.abort()  # nobody has asked
+            return
+        self._heard = True
+        try:
+            response = self._parser.feed(data)
+        except BadResponse as error:
+            self._fail(Unreachable(f"{self._address} doesn't speak HTTP/1.1 as AWS does: {error}"))
+        else:
+            if response is not None:
+                self._answer.set_result(response)
+
+    def eof_received(self) -> None:
+        if self._answer is not None and not self._answer.done() and (response := self._parser.end()) is not None:
+            self._answer.set_result(response)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self._heard and self._asked > 1:
+            self._fail(_Stale())
+        else:
+            when = "in the middle of its answer" if self._heard else "without an answer"
+            self._fail(Unreachable(f"{self._address} closed the connection {when}{_because(error)}"))
+        self.lost.set_result(None)
+
+
+class Pool:
+    """Sends requests to one address, several at a time, and keeps the connections.
+
+    It is bound to the event loop on which it is made.
+
+    Args:
+        address: where to.
+        tls: makes the TLS context, for the first connection that needs it.
+        connections: how many are open at the most; requests that would need another one wait, first come, first served.
+        timeouts: how long the server is waited for.
+        clock: tells for how long a connection was idle.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        tls: Callable[[], SSLContext],
+        connections: int = CONNECTIONS,
+        timeouts: Timeouts = TIMEOUTS,
+        clock: Clock = milliseconds,
+    ) -> None:
+        self._address = address
+        self._tls = tls
+        self._timeouts = timeouts
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._room = asyncio.Semaphore(connections)
+        self._idle: list[_Connection] = []
+        """Those that nobody uses; the last one was used last, so that the others may grow old and go."""
+        self._open: set[_Connection] = set()
+
+    async def exchange(self, request: bytes) -> Response:
+        """Send a request and return its response.
+
+        A kept connection that the server has closed meanwhile is no error: the request goes out again, once, on a new
+        one. A server may have acted on the first, which is why callers of AWS must bear repeated writes anyway.
+
+        Raises:
+            Unreachable: there is no connection, no answer in time, or none that HTTP knows.
+        """
+        async with self._room:
+            if (kept := self._kept()) is not None:
+                try:
+                    return await self._exchange(kept, request)
+                except _Stale:
+                    pass
+            return await self._exchange(await self._connect(), request)
+
+    async def aclose(self) -> None:
+        """Close every connection, also those in use."""
+        closing = list(self._open)
+        for connection in closing:
+            connection.abort()
+        await asyncio.gather(*(connection.lost for connection in closing))
+
+    async def _exchange(self, connection: _Connection, request: bytes) -> Response:
+        response = await connection.exchange(request, self._timeouts.answer)
+        if connection.usable:
+            connection.idle_since = self._clock()
+            self._idle.append(connection)
+        return response
+
+    def _kept(self) -> _Connection | None:
+        """Take the connection that was used last, and close those that were idle for too long."""
+        oldest = self._clock() - self._timeouts.idle * 1000
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.usable:
+                continue
+            if connection.idle_since > oldest:
+                return connection
+            connection.abort()
+        return None
+
+    async def _connect(self) -> _Connection:
+        address, seconds = self._address, self._timeouts.connect
+        context = self._tls() if address.secure else None
+        try:
+            async with asyncio.timeout(seconds):
+                _, connection = await self._loop.create_connection(
+                    lambda: _Connection(self._loop, address), address.host, address.port, ssl=context
+                )
+        except TimeoutError as error:
+            raise Unreachable(f"{address} took no connection within {seconds:g} s") from error
+        except OSError as error:  # SSL's errors are, too
+            raise Unreachable(f"{address} can't be connected to{_because(error)}") from error
+        self._open.add(connection)
+        connection.lost.add_done_callback(lambda _: self._open.discard(connection))
+        return connection
+
+
+def _because(error: Exception | None) -> str:
+    if error is None:
+        return ""
+    remedy = ""
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        remedy = ". Name the file of the certificate authorities that are trusted in AWS_CA_BUNDLE"
+    return f": {str(error) or type(error).__name__}{remedy}"

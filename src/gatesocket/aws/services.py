@@ -1,0 +1,161 @@
+"""How each service writes its calls and its answers on the wire: pure functions beside a table.
+
+DynamoDB and SQS speak AWS's JSON protocol 1.0, the Management API its REST JSON one.
+https://smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html
+https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html
+"""
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import quote
+
+from gatesocket.aws.base import Refused
+from gatesocket.aws.http1 import Response
+
+__all__ = ["SERVICES", "Call", "NotAnAnswer", "Service", "refusal"]
+
+
+class NotAnAnswer(Exception):
+    """What came isn't an answer of the service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call as HTTP has it."""
+
+    method: str
+    path: str
+    """Behind the endpoint's own, percent-encoded."""
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What there is to know of a service."""
+
+    signing_name: str
+    encode: Callable[[str, Mapping[str, Any]], Call]
+    """An operation and its parameters to a call."""
+    decode: Callable[[str, bytes], dict[str, Any]]
+    """An operation and the body of its answer to what boto3 would return, without ``ResponseMetadata``."""
+
+
+# DynamoDB and SQS.
+
+
+def _wire(value: object) -> str:
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    raise TypeError(f"{value!r} can't be sent to AWS as JSON")
+
+
+_to_json = json.JSONEncoder(default=_wire, separators=(",", ":")).encode
+
+
+def _json_service(name: str, target: str, decode: Callable[[str, bytes], dict[str, Any]]) -> Service:
+    def encode(operation: str, parameters: Mapping[str, Any]) -> Call:
+        headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"{target}.{operation}"}
+        return Call("POST", "/", headers, _to_json(parameters).encode())
+
+    return Service(name, encode, decode)
+
+
+def _plain(operation: str, body: bytes) -> dict[str, Any]:
+    answer = _from_json(body)
+    if not isinstance(answer, dict):
+        raise NotAnAnswer(f"expected a JSON object, but got {body[:80]!r}")
+    return answer
+
+
+def _items(operation: str, body: bytes) -> dict[str, Any]:
+    # Most answers hold no bytes: looking for their mark is cheaper than looking at each value.
+    if b'"B"' not in body and b'"BS"' not in body:
+        return _plain(operation, body)
+    try:
+        answer: dict[str, Any] = json.loads(body, object_hook=_with_bytes)
+    except ValueError as error:
+        raise NotAnAnswer(f"expected DynamoDB's JSON, but got {body[:80]!r}") from error
+    return answer
+
+
+def _with_bytes(value: dict[str, Any]) -> dict[str, Any]:
+    """Decode an attribute that holds bytes.
+
+    Nothing else is an object of one such name with a text: an attribute that happens to be called ``B`` has an object
+    for its value, and a table an array of objects.
+    """
+    if len(value) == 1:
+        match value:
+            case {"B": str(text)}:
+                return {"B": b64decode(text, validate=True)}
+            case {"BS": [str(), *_] as texts}:
+                return {"BS": [b64decode(text, validate=True) for text in texts]}
+    return value
+
+
+def _from_json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise NotAnAnswer(f"expected JSON, but got {body[:80]!r}") from error
+
+
+# The Management API.
+
+
+_METHODS: Final = {"PostToConnection": "POST", "GetConnection": "GET", "DeleteConnection": "DELETE"}
+
+
+def _encode_management(operation: str, parameters: Mapping[str, Any]) -> Call:
+    # As botocore has it: the id encoded, the at sign not.
+    path = f"/@connections/{quote(parameters['ConnectionId'], safe='')}"
+    return Call(_METHODS[operation], path, {}, parameters.get("Data", b""))
+
+
+def _decode_management(operation: str, body: bytes) -> dict[str, Any]:
+    if operation != "GetConnection":
+        return {}  # API Gateway says nothing more
+    answer = _plain(operation, body)
+    try:
+        identity = {"SourceIp": answer["identity"]["sourceIp"]}
+        if (user_agent := answer["identity"].get("userAgent")) is not None:
+            identity["UserAgent"] = user_agent
+        return {
+            "ConnectedAt": datetime.fromisoformat(answer["connectedAt"]),
+            "LastActiveAt": datetime.fromisoformat(answer["lastActiveAt"]),
+            "Identity": identity,
+        }
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise NotAnAnswer(f"expected a connection's description, but got {body[:200]!r}") from error
+
+
+SERVICES: Final = {
+    "apigatewaymanagementapi": Service("execute-api", _encode_management, _decode_management),
+    "dynamodb": _json_service("dynamodb", "DynamoDB_20120810", _items),
+    "sqs": _json_service("sqs", "AmazonSQS", _plain),
+}
+"""The services by boto3's names."""
+
+
+def refusal(response: Response) -> Refused:
+    """Return what an error answer says; one that names no error goes by its status.
+
+    https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html#operation-error-serialization
+    """
+    try:
+        said: Any = json.loads(response.body)
+    except ValueError:
+        said = None
+    body: dict[str, Any] = said if isinstance(said, dict) else {}
+    # SQS has other names for its errors since it speaks JSON; its clients know the old ones.
+    old, _, _ = response.headers.get("x-amzn-query-error", "").partition(";")
+    named = response.headers.get("x-amzn-errortype") or body.get("__type") or body.get("code") or ""
+    # A URI may follow the name, and a namespace precede it.
+    code = old or str(named).partition(":")[0].rpartition("#")[2] or str(response.status)
+    message = body.get("message") or body.get("Message") or ""
+    return Refused(code, str(message), response.status, response.headers.get("x-amzn-requestid"))
