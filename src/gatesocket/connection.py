@@ -16,7 +16,14 @@ from gatesocket.gateway.sockets import SocketGateway
 from gatesocket.registry.base import EVERYONE, Record
 from gatesocket.registry.memory import MemoryRegistry
 
-__all__ = ["SCOPE_KEY", "Connection", "LocalConnection", "RunningConnection", "current_connection"]
+__all__ = [
+    "SCOPE_KEY",
+    "Connection",
+    "LocalConnection",
+    "RunningConnection",
+    "current_connection",
+    "published_connection",
+]
 
 SCOPE_KEY: Final = "gatesocket.connection"
 """Where a scope holds its `Connection`."""
@@ -61,6 +68,13 @@ class RunningConnection(Connection, Protocol):
         """By how much the registry's count of *group* is wrong until this route hibernates: 1, 0 or -1."""
         ...
 
+    async def publish(self) -> None:
+        """Let others find the connection from now on, before its route looks for them.
+
+        Of two that join a group at the same moment and then send to it, one at least reaches the other.
+        """
+        ...
+
     async def post(self, text: str) -> None:
         """Send to the client, in order with what the route sends.
 
@@ -72,6 +86,15 @@ class RunningConnection(Connection, Protocol):
 
 current_connection: ContextVar[RunningConnection | None] = ContextVar("gatesocket.connection", default=None)
 """The connection whose route runs in this context; None outside of a route of the cloud life."""
+
+
+async def published_connection() -> RunningConnection | None:
+    """Return the connection whose route looks for others, once they can find it too; None outside of a route."""
+    own = current_connection.get()
+    if own is not None:
+        await own.publish()
+    return own
+
 
 NEVER: Final = 1 << 53
 """An ``expires_at`` that doesn't come: the server that holds a local socket knows when it ends."""

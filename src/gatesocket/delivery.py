@@ -9,7 +9,7 @@ from typing import Final, Protocol, TypeVar
 from uuid import uuid4
 
 from gatesocket.backend import Backend
-from gatesocket.connection import current_connection
+from gatesocket.connection import current_connection, published_connection
 from gatesocket.exceptions import ConnectionGone, GatesocketError
 from gatesocket.registry.base import Entry, Member
 
@@ -186,7 +186,7 @@ def _bound(member: Member) -> bool:
 async def members_of(group: str, through: Backend) -> AsyncGenerator[Member, None]:
     """Iterate over the members of a group, as the route that runs in this context sees them."""
     # What it has joined or left since it woke isn't in the registry until it hibernates.
-    own = current_connection.get()
+    own = await published_connection()
     if own is not None and group in own.groups:
         yield Member(own.connection_id, own.user)
     async for member in through.registry.members(group, now=through.clock()):

@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -116,38 +117,62 @@ class Driver:
             RegistryError: the connection couldn't be recorded; API Gateway answers 502.
             ConfigurationError: the route sent something that there is no wake queue to deliver.
         """
-        conversation = Conversation(event.connection_id, binary=self._settings.binary is not None)
-        expires_at = event.connected_at // 1000 + self._settings.record_seconds
-        run = self._run(conversation, expires_at)
-        run.connect()
         stored = scope.build(event, path_parameter=self._settings.path_parameter, default_path=self._default_path)
-        data = scope.dump(stored)
+        record = Record(
+            connection_id=event.connection_id,
+            scope=scope.dump(stored),
+            connected_at=event.connected_at,
+            expires_at=event.connected_at // 1000 + self._settings.record_seconds,
+            lease=self._lease(invocation),
+            attempts=1,
+            groups=frozenset(),
+        )
+        conversation = Conversation(event.connection_id, binary=self._settings.binary is not None)
+        run = self._run(conversation, record.expires_at, unwritten=record)
+        run.connect()
         snapshot, failed = await self._activate(run, stored, invocation, None)
-        conversation = run.conversation
+        answer = self._answer(run.conversation, speaks=snapshot is not None or bool(run.outbox), failed=failed)
+        let_in = answer.status == HTTPStatus.OK
+        try:
+            if let_in:
+                await self._keep(run, record, snapshot)
+        except RecordTooLarge:
+            let_in = False
+            raise
+        finally:
+            if run.published and not let_in:
+                # Others could find it before this was known.
+                await self._registry.delete(run.connection_id, holder=invocation.id)
+        return answer
+
+    def _answer(self, conversation: Conversation, *, speaks: bool, failed: bool) -> Answer:
+        """Return the answer to the handshake of a route that waits, or that has ended."""
         if conversation.state is State.REFUSED:
             return Answer(conversation.status, conversation.headers, conversation.body)
         if conversation.state in {State.CONNECTING, State.DENYING}:
             if not failed:
-                logger.error("connection %s: the route ended without answering the handshake", event.connection_id)
+                logger.error(
+                    "connection %s: the route ended without answering the handshake", conversation.connection_id
+                )
             return Answer(500)
-        if snapshot is None and not run.outbox:
+        if not speaks:
             # Nothing was said and nothing can be any more: the client isn't let in at all.
             return Answer(500 if failed else 403)
-        await self._registry.create(
-            Record(
-                connection_id=event.connection_id,
-                scope=data,
-                connected_at=event.connected_at,
-                expires_at=expires_at,
-                snapshot=snapshot,
-                outbox=tuple(run.outbox),
-                groups=run.groups,
-                user=run.user,
-            )
-        )
-        if run.outbox:
-            await self._ask_for_wake(event.connection_id)
         return Answer(200, conversation.headers)
+
+    async def _keep(self, run: Run, record: Record, snapshot: bytes | None) -> None:
+        """Write the record of a connection that is let in, or what has changed since others could find it."""
+        if run.published is None:
+            await self._registry.create(record.after(run.changes(snapshot)))
+        else:
+            seen = 0
+            while came := await self._registry.release(
+                run.published, run.changes(snapshot), seen=seen, now=self._clock()
+            ):
+                run.feed(came)
+                seen += len(came)
+        if run.outbox or run.rest:
+            await self._ask_for_wake(run.connection_id)
 
     async def message(self, event: Message, invocation: Invocation) -> None:
         """Wake the route for a message, unless another invocation has the connection and will see to it."""
@@ -370,6 +395,7 @@ class Driver:
         expires_at: int,
         record: Record | None = None,
         invocation: Invocation | None = None,
+        unwritten: Record | None = None,
     ) -> Run:
         def has_time() -> bool:
             # Without a waker there is nobody to leave the rest to.
@@ -384,6 +410,7 @@ class Driver:
             expires_at=expires_at,
             close_message=self._settings.close_message,
             record=record,
+            unwritten=unwritten,
             has_time=has_time,
             sleep=self._sleep,
         )

@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket
 
 from gatesocket import backend
 from gatesocket.batches import batches_for
-from gatesocket.connection import SCOPE_KEY, Connection, LocalConnection, current_connection
+from gatesocket.connection import SCOPE_KEY, Connection, LocalConnection, current_connection, published_connection
 from gatesocket.delivery import Delivery, Round, members_of
 from gatesocket.encoding import Message, encode
 from gatesocket.exceptions import ConfigurationError
@@ -136,7 +136,7 @@ class ConnectionManager:
         through = backend.current()
 
         async def connections() -> AsyncIterator[Member]:
-            own = current_connection.get()
+            own = await published_connection()
             if own is not None and own.user == user:
                 yield Member(own.connection_id, user)
             async for member in through.registry.connections(user, now=through.clock()):
@@ -223,7 +223,7 @@ class ConnectionManager:
 
     async def count(self, group: str = EVERYONE) -> int:
         """Count the connections in a group."""
-        own, through = current_connection.get(), backend.current()
+        own, through = await published_connection(), backend.current()
         counted = await through.registry.count(group, now=through.clock())
         return counted + (own.unwritten(group) if own is not None else 0)
 

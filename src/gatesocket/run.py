@@ -40,6 +40,7 @@ class Run:
         expires_at: int,
         close_message: bool,
         record: Record | None = None,
+        unwritten: Record | None = None,
         has_time: Callable[[], bool] = lambda: True,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -61,6 +62,9 @@ class Run:
         self._written = record.groups if record else frozenset()
         self._groups = self._written
         self._user = record.user if record else None
+        # What to write if the route wants to be found before its first receive; and what was written.
+        self._unwritten = unwritten
+        self.published: Record | None = None
 
     # What the route receives.
 
@@ -245,10 +249,17 @@ class Run:
         self._groups = self._groups | {EVERYONE, *groups}
         self._user = user
 
+    async def publish(self) -> None:
+        """Write the record of a connection that has joined something, unless that is done."""
+        if self._unwritten is not None and self._groups:
+            record = replace(self._unwritten, groups=self._groups, user=self._user)
+            await self._registry.create(record)
+            self.published, self._unwritten, self._written = record, None, record.groups
+
     async def join(self, group: str) -> None:
         """Join a group now, unless the record is still to be written."""
         self._groups = self._groups | {group}
-        if self.conversation.state is not State.ACCEPTED:
+        if self._unwritten is None:
             await self._registry.join(self.connection_id, group, user=self._user, expires_at=self._expires_at)
             self._written = self._written | {group}
 
@@ -269,7 +280,7 @@ class Run:
 
     # What is stored.
 
-    def changes(self, snapshot: bytes) -> Changes:
+    def changes(self, snapshot: bytes | None) -> Changes:
         """Return what hibernating writes into the record."""
         return Changes(
             snapshot=snapshot,

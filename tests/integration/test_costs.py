@@ -47,10 +47,12 @@ async def greeting(websocket: WebSocket) -> None:
 
 
 @app.websocket("/member")
-async def member(websocket: WebSocket, name: str = "ann", greet: bool = False) -> None:
+async def member(websocket: WebSocket, name: str = "ann", greet: bool = False, tell: bool = False) -> None:
     await manager.connect(websocket, groups=["lobby"], user=name)
     if greet:
         await websocket.send_text("welcome")
+    if tell:
+        await manager.broadcast(f"{name} joined", group="lobby")
     count = 0
     try:
         while True:
@@ -94,6 +96,10 @@ async def accept(metered: Metered) -> str:
 
 async def accept_member(metered: Metered) -> str:
     return await metered.count(metered.connect("/member"))
+
+
+async def accept_member_who_tells(metered: Metered) -> str:
+    return await metered.count(metered.connect("/member", tell="true"))
 
 
 async def receive(metered: Metered) -> str:
@@ -167,6 +173,7 @@ EVENTS: dict[str, Callable[[Metered], Awaitable[str]]] = {
     "CONNECT, refused": refuse,
     "CONNECT, accepted": accept,
     "CONNECT of a member": accept_member,
+    "CONNECT of a member that is broadcast to a group": accept_member_who_tells,
     "MESSAGE": receive,
     "MESSAGE while another one is worked on": receive_beside_another,
     "MESSAGE that is broadcast to a group": broadcast,

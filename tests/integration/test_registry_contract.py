@@ -537,6 +537,21 @@ async def test_members_wait_as_long_as_something_is_held_back_behind_the_outbox(
     assert await waiting(registry) == [True, True, True]
 
 
+async def test_a_connection_waits_until_its_route_has_come_to_its_first_receive(registry: Registry) -> None:
+    published = replace(RECORD, snapshot=None, lease=FIRST, attempts=1)
+    await registry.create(published)
+    assert await waiting(registry) == [True, True, True]
+    await registry.release(published, Changes(b"first", user="ann"), seen=0, now=NOW)
+    assert await waiting(registry) == [False, False, False]
+
+
+async def test_a_release_may_say_that_the_route_has_ended(registry: Registry) -> None:
+    record = await taken(registry)
+    changes = Changes(None, outbox=("goodbye",), user="ann")
+    assert await registry.release(record, changes, seen=1, now=NOW) == ()
+    assert await registry.get(ANN, now=NOW) == record.after(changes)
+
+
 async def test_a_connection_that_stops_waiting_joins_nothing_that_it_has_left(registry: Registry) -> None:
     record = await taken(registry, record=WAITING)
     changes = Changes(b"after", live=True, joined=frozenset({"attic"}), left=frozenset({"lobby"}))

@@ -203,7 +203,7 @@ async def test_what_waits_for_its_handshake_is_never_handed_over() -> None:
 
 async def test_the_members_of_a_group_are_those_of_the_registry_outside_of_a_route() -> None:
     registry = MemoryRegistry()
-    await registry.create(Record("a", b"", 0, FAR, groups=frozenset({"lobby"}), user="ann"))
+    await registry.create(Record("a", b"", 0, FAR, live=True, groups=frozenset({"lobby"}), user="ann"))
 
     found = [member async for member in members_of("lobby", Backend(registry, Gateway()))]
 

@@ -39,6 +39,7 @@ class Hold:
             expires_at=FAR,
             close_message=options.pop("close_message", False),
             record=record,
+            unwritten=None if record else Record(ANN, b"scope", 0, FAR, groups=frozenset()),
             has_time=lambda: self.has_time,
             sleep=self.sleep,
         )

@@ -62,7 +62,8 @@ class Record:
     expires_at: int
     """Seconds since the epoch, DynamoDB's TTL unit; readers treat a record past it as absent."""
     snapshot: bytes | None = None
-    """Where the route waits; None once it has ended, when all that is left is to deliver the outbox and to close."""
+    """Where the route waits; None before its first receive, and once it has ended, when all that is left is to deliver
+    the outbox and to close."""
     inbox: tuple[Entry, ...] = ()
     outbox: tuple[str, ...] = ()
     """Texts sent before the socket was live, in order."""
@@ -78,8 +79,11 @@ class Record:
 
     @property
     def waits(self) -> bool:
-        """Whether texts that its route sent wait for the socket, so that nothing from elsewhere may be sent before."""
-        return bool(self.outbox)
+        """Whether texts that its route sent wait for the socket, so that nothing from elsewhere may be sent before.
+
+        A route that hasn't come to its first receive may send some yet.
+        """
+        return bool(self.outbox) or (self.snapshot is None and not self.live)
 
     def expired(self, now: int) -> bool:
         """Whether readers treat this record as absent."""
@@ -136,7 +140,8 @@ class Busy:
 class Changes:
     """What a release writes into the record."""
 
-    snapshot: bytes
+    snapshot: bytes | None
+    """Where the route waits from now on; None if it has ended."""
     outbox: tuple[str, ...] = ()
     """What is still to be delivered; replaces the record's."""
     live: bool = False
@@ -165,7 +170,7 @@ class Registry(Protocol):
       and body, a lease by its holder, so that a repeated write of either changes nothing.
     * Members are read consistently: a membership whose write has returned is seen by every later read. A membership
       that is written while its connection is deleted may stay until its own ``expires_at``.
-    * A member `waits` as long as its record has an outbox, and until the `release` that leaves none has returned. So
+    * A member `waits` as long as its record does, and until the `release` after which it doesn't has returned. So
       whoever reads it as one that doesn't wait may post to it: all that was sent before is delivered.
     * Whatever is past its ``expires_at`` is treated as absent, whether or not the store has deleted it yet.
 

@@ -124,7 +124,6 @@ def _into_inbox(
 def release(record: Record, lease: Lease, changes: Changes, *, seen: int, now: int) -> Write:
     """Write *changes* and give *lease* up, if it is still there and nothing more has come."""
     assignments = [
-        "#snapshot = :snapshot",
         "#inbox = :rest",
         "#inbox_bytes = :rest_bytes",
         "#outbox = :outbox",
@@ -137,7 +136,6 @@ def release(record: Record, lease: Lease, changes: Changes, *, seen: int, now: i
         ":now_seconds": number(now // 1000),
         ":holder": {"S": lease.holder},
         ":seen": number(seen),
-        ":snapshot": {"B": changes.snapshot},
         ":rest": {"L": [{"S": encode_entry(entry)} for entry in changes.inbox]},
         ":rest_bytes": number(inbox_bytes(changes.inbox)),
         ":outbox": {"L": [{"S": text} for text in changes.outbox]},
@@ -145,6 +143,11 @@ def release(record: Record, lease: Lease, changes: Changes, *, seen: int, now: i
         ":zero": number(0),
         ":one": number(1),
     }
+    if changes.snapshot is None:
+        removals.append("#snapshot")
+    else:
+        assignments.append("#snapshot = :snapshot")
+        values[":snapshot"] = {"B": changes.snapshot}
     groups: dict[str, str] = {}
     # Name by name, and not the set that *record* had: another process may have made the connection join a group since.
     for index, group in enumerate(sorted(changes.joined)):
