@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final, Protocol, TypeVar
@@ -183,7 +183,7 @@ def _bound(member: Member) -> bool:
     return member.waits or (own is not None and own.connection_id == member.connection_id)
 
 
-async def members_of(group: str, through: Backend) -> AsyncGenerator[Member, None]:
+async def members_of(group: str, through: Backend) -> AsyncIterator[Member]:
     """Iterate over the members of a group, as the route that runs in this context sees them."""
     # What it has joined or left since it woke isn't in the registry until it hibernates.
     own = await published_connection()

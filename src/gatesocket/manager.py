@@ -5,7 +5,6 @@ to reach a connection that another process serves.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Collection, Generator, Iterable
-from contextlib import aclosing
 from typing import Literal
 
 from starlette.websockets import WebSocket
@@ -193,10 +192,9 @@ class ConnectionManager:
         skipped = {item if isinstance(item, str) else self.connection_id(item) for item in exclude}
 
         async def members() -> AsyncIterator[Member]:
-            async with aclosing(members_of(group, backend.current())) as everybody:
-                async for member in everybody:
-                    if member.connection_id not in skipped:
-                        yield member
+            async for member in members_of(group, backend.current()):
+                if member.connection_id not in skipped:
+                    yield member
 
         return await self._send(members(), text, group=group)
 

@@ -371,9 +371,11 @@ def test_the_reference_app_needs_nothing_that_is_not_run_but_its_tables_stream()
     assert set(resources.sources) == {
         EventSource("WakeQueue", "WebSocketFunction", 10, reports_failures=True),
         EventSource("JobsQueue", "JobsFunction", 1, reports_failures=True),
+        EventSource("FanoutQueue", "FanoutFunction", 1, reports_failures=True),
     }
     for function in resources.functions.values():
         assert function.environment["GATESOCKET_ENDPOINT"] == "http://127.0.0.1:8000/prod"
         assert function.environment["GATESOCKET_TABLE"] == "ConnectionsTable"
         assert function.environment["GATESOCKET_WAKE_QUEUE"] == f"http://127.0.0.1:5000/{ACCOUNT}/WakeQueue"
         assert function.environment["GATESOCKET_JOBS_QUEUE"] == f"http://127.0.0.1:5000/{ACCOUNT}/JobsQueue"
+        assert function.environment["GATESOCKET_FANOUT_QUEUE"] == f"http://127.0.0.1:5000/{ACCOUNT}/FanoutQueue"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fastapi import FastAPI, WebSocket
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,18 +16,21 @@ from gatesocket.batches import Batch
 from gatesocket.exceptions import (
     ConfigurationError,
     ConnectionGone,
+    GatesocketError,
     GatewayError,
     InvalidConnectionId,
     QueueError,
+    RegistryError,
     UnexpectedEvent,
 )
 from gatesocket.fanout import HAND_OVER_MILLISECONDS, FanoutHandler, run
 from gatesocket.gateway.fake import FakeGateway
 from gatesocket.presence import Presence
 from gatesocket.queues import MemoryQueue, Queue
-from gatesocket.registry.base import EVERYONE, Record
+from gatesocket.registry.base import EVERYONE, Entry, Record
 from gatesocket.registry.memory import MemoryRegistry
-from gatesocket.settings import settings
+from gatesocket.settings import Settings, settings
+from gatesocket.testing import GatewayTestClient
 
 FAR = 1 << 40
 ANN, BOB, EVE = "AAAAAAAAAAAAAAA=", "BBBBBBBBBBBBBBB=", "EEEEEEEEEEEEEEE="
@@ -278,6 +282,68 @@ async def test_an_event_that_is_no_batch_is_refused() -> None:
         UnexpectedEvent, match=r"expected a batch of the fan-out queue.*got an event with the keys \['x'"
     ):
         await FanoutHandler().invoke({"x": 1}, None)
+
+
+def chat() -> FastAPI:
+    app = FastAPI()
+    manager = ConnectionManager()
+
+    @app.websocket("/ws")
+    async def talk(websocket: WebSocket) -> None:
+        await manager.connect(websocket, groups=["lobby"])
+        async for text in websocket.iter_text():
+            delivery = await manager.broadcast(text, group="lobby")
+            await websocket.send_json([delivery.sent, delivery.queued])
+
+    @app.post("/announce")
+    async def announce(text: str) -> int:
+        return (await manager.broadcast(text)).queued
+
+    return app
+
+
+def test_the_test_client_fans_out_as_the_cloud_does() -> None:
+    with (
+        GatewayTestClient(chat(), settings=Settings(fanout_above=0)) as client,
+        client.websocket_connect("/ws") as ann,
+        client.websocket_connect("/ws") as bob,
+    ):
+        ann.send_text("hello")
+        assert ann.receive_text() == "hello"
+        assert ann.receive_json() == [1, 1]
+        assert bob.receive_text() == "hello"
+
+        assert client.post("/announce?text=news").json() == 2
+        assert ann.receive_text(timeout=10) == bob.receive_text(timeout=10) == "news"
+
+
+class Unreachable(MemoryRegistry):
+    """Can't say whether a connection's handshake is over, once somebody asks."""
+
+    async def hold_back(self, connection_id: str, entry: Entry, *, now: int) -> bool:
+        raise RegistryError("throttled")
+
+
+def test_a_batch_that_reaches_nobody_is_an_error_of_the_route_that_made_it(caplog: pytest.LogCaptureFixture) -> None:
+    """And of nobody, but in the log, if it wasn't a route of a connection."""
+    registry = Unreachable()
+    settings = Settings(fanout_above=0)
+    with (
+        GatewayTestClient(chat(), registry=registry, settings=settings) as client,
+        client.websocket_connect("/ws") as ann,
+    ):
+        planted = Record(BOB, b"", 0, FAR, b"snapshot", live=True, groups=frozenset({EVERYONE, "lobby"}))
+        assert client.portal is not None
+        client.portal.call(registry.create, planted)
+        client.post("/announce?text=news")
+        assert ann.receive_text(timeout=10) == "news"
+        ann.send_text("hello")
+        assert ann.receive_text() == "hello"
+        assert ann.receive_json() == [1, 1]
+        with pytest.raises(GatesocketError, match="nobody of a broadcast's batch was reached"):
+            ann.receive_text()
+
+    assert caplog.messages.count("a broadcast's batch failed") == 2
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
 from gatesocket.aws import AWSClient, Refused, Unreachable, client_for
@@ -23,6 +24,7 @@ from gatesocket.registry.items import (
     user_key,
     user_membership,
 )
+from gatesocket.registry.merge import merged
 from gatesocket.registry.writes import Write
 
 if TYPE_CHECKING:
@@ -73,8 +75,8 @@ class DynamoDBRegistry:
         client: calls DynamoDB; a boto3 ``dynamodb`` client can, and its maker closes it. None makes an `AsyncioClient`.
         region: the table's region; None leaves it to that client.
         endpoint_url: another DynamoDB than AWS's; None leaves it to that client.
-        shards: over how many partitions each group is spread. One partition takes 1000 joins a second and gives 3000
-            units of reading; the number can't be changed while there are connections.
+        shards: over how many partitions each group is spread, which are read at once; docs/broadcast.md says when more
+            than one pays. The number can't be changed while there are connections.
         bounds: how much an inbox holds.
         sleep: waits before writes that DynamoDB has put off are tried again.
     """
@@ -220,9 +222,8 @@ class DynamoDBRegistry:
 
     async def members(self, group: str, *, now: int) -> AsyncIterator[Member]:
         """See `Registry.members`."""
-        check_names({group}, None)
-        for shard in range(self._shards):
-            async for page in self._query(group_key(group, shard), now):
+        async with aclosing(self._pages(group, now)) as pages:
+            async for page in pages:
                 for item in page["Items"]:
                     yield member(item)
 
@@ -235,12 +236,8 @@ class DynamoDBRegistry:
 
     async def count(self, group: str, *, now: int) -> int:
         """See `Registry.count`."""
-        check_names({group}, None)
-        total = 0
-        for shard in range(self._shards):
-            async for page in self._query(group_key(group, shard), now, counting=True):
-                total += page["Count"]
-        return total
+        async with aclosing(self._pages(group, now, counting=True)) as pages:
+            return sum([page["Count"] async for page in pages])
 
     async def aclose(self) -> None:
         """See `Registry.aclose`."""
@@ -322,7 +319,14 @@ class DynamoDBRegistry:
             raise LeaseLost(connection_id)
         return item
 
-    async def _query(self, partition: str, now: int, *, counting: bool = False) -> AsyncIterator[dict[str, Any]]:
+    def _pages(self, group: str, now: int, *, counting: bool = False) -> AsyncGenerator[dict[str, Any], None]:
+        """Query the unexpired memberships of a group, page by page, all of its shards at once."""
+        check_names({group}, None)
+        return merged([self._query(group_key(group, shard), now, counting=counting) for shard in range(self._shards)])
+
+    async def _query(
+        self, partition: str, now: int, *, counting: bool = False
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """Query the unexpired memberships of one partition, page by page."""
         request: QueryInputTypeDef = {
             "TableName": self._table,
