@@ -140,6 +140,10 @@ class Run:
             pass
         except Refused:
             pass
+        finally:
+            # What knows the run would otherwise live until the garbage collector finds it.
+            self._left = []
+            del self._decoder
         if self._refusal is not None:
             raise self._refusal
         if self._asleep:

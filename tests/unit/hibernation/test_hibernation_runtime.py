@@ -7,6 +7,7 @@ import gc
 import sys
 import threading
 import traceback
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
@@ -15,6 +16,7 @@ from fastapi import Depends, FastAPI, WebSocket, WebSocketDisconnect
 
 from gatesocket.exceptions import CannotHibernate, SnapshotError
 from gatesocket.hibernation import prepare, run
+from gatesocket.hibernation.entry import ACTIVE
 from gatesocket.hibernation.origin import Origin, origin
 from gatesocket.hibernation.runtime import GRACE
 from gatesocket.hibernation.source import originals
@@ -937,3 +939,22 @@ async def test_without_column_positions_the_line_tells_where_a_function_is(monke
     await connection.connect()
     await connection.say("a")
     assert connection.texts == ["a"]
+
+
+async def test_a_run_leaves_nothing_for_the_garbage_collector() -> None:
+    runs: list[Callable[[], object]] = []
+
+    async def route(websocket: WebSocket) -> None:
+        await websocket.accept()
+        while True:
+            runs.append(weakref.ref(cast("object", ACTIVE.get())))
+            await websocket.receive_text()
+
+    connection = Connection(serving(route))
+    gc.disable()
+    try:
+        await connection.connect()
+        await connection.say("a")
+        assert [each() for each in runs] == [None, None]
+    finally:
+        gc.enable()
