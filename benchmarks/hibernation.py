@@ -240,7 +240,7 @@ class Hibernating:
 
     async def _hear(self, event: dict[str, Any]) -> None:
         waiting = [event]
-        self._snapshot = await hibernation.run(
+        hibernated = await hibernation.run(
             self._app,
             self._scope,
             lambda: waiting.pop() if waiting else None,
@@ -248,6 +248,7 @@ class Hibernating:
             blueprint=self._blueprint,
             snapshot=self._snapshot,
         )
+        self._snapshot = hibernated and hibernated.snapshot
 
 
 def _passing(app: ASGIApp, runner: asyncio.Runner) -> Callable[[int], None]:

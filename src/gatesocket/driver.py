@@ -331,13 +331,15 @@ class Driver:
         token = current_connection.set(run)
         try:
             with backend.use(self._backend):
-                snapshot = await hibernation.run(
+                hibernated = await hibernation.run(
                     self._app,
                     connection_scope,
                     run.next_message,
                     run.send,
                     blueprint=self._blueprint,
                     snapshot=snapshot,
+                    clock=self._clock,
+                    stays=lambda _seconds, receiving: True,
                 )
         except SnapshotError:
             raise
@@ -347,7 +349,7 @@ class Driver:
             return None, True
         finally:
             current_connection.reset(token)
-        return snapshot, False
+        return hibernated and hibernated.snapshot, False
 
     async def _abandon(self, run: Run, invocation: Invocation, code: int, error: Exception) -> None:
         """Close a connection whose route can't be woken any more."""

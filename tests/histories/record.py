@@ -28,7 +28,7 @@ async def recorded(path: Path) -> dict[str, list[dict[str, Any]]]:
         found[name] = []
         for message in messages(frames)[:-1]:
             waiting = [message]
-            snapshot = await run(
+            hibernated = await run(
                 module.app,
                 scope(module.endpoint.paths[name]),
                 lambda waiting=waiting: waiting.pop() if waiting else None,  # type: ignore[misc]
@@ -36,7 +36,8 @@ async def recorded(path: Path) -> dict[str, list[dict[str, Any]]]:
                 blueprint=blueprint,
                 snapshot=snapshot,
             )
-            assert snapshot is not None, f"{name} has ended before its client has left"
+            assert hibernated is not None, f"{name} has ended before its client has left"
+            snapshot = hibernated.snapshot
             found[name].append({"after": len(transcript), "snapshot": base64.b64encode(snapshot).decode("ascii")})
     return found
 

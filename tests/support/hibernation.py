@@ -47,7 +47,7 @@ class Connection:
     async def run(self, *messages: dict[str, Any]) -> None:
         """Run the app until it has taken *messages*."""
         waiting = list(messages)
-        self.snapshot = await run(
+        hibernated = await run(
             self.app,
             self.scope,
             lambda: waiting.pop(0) if waiting else None,
@@ -55,6 +55,7 @@ class Connection:
             blueprint=self.blueprint,
             snapshot=self.snapshot,
         )
+        self.snapshot = hibernated.snapshot if hibernated else None
 
     async def send(self, message: Any) -> None:
         """What the app sends with."""

@@ -175,7 +175,8 @@ async def hibernating(image: Callable[[], ModuleType], path: str, frames: Iterab
             blueprint=blueprint,
             snapshot=snapshot,
         )
-        snapshot = await ending(life, str(module.__file__))
-        if snapshot is None:
+        hibernated = await ending(life, str(module.__file__))
+        if hibernated is None:
             break
+        snapshot = hibernated.snapshot
     return list(transcript)

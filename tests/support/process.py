@@ -28,8 +28,9 @@ async def main(task: dict[str, Any]) -> dict[str, Any]:
         blueprint=prepare(module.app),
         snapshot=base64.b64decode(task["snapshot"]) if task["snapshot"] else None,
     )
-    snapshot = await ending(life, task["path"])
-    return {"transcript": transcript, "snapshot": snapshot and base64.b64encode(snapshot).decode("ascii")}
+    hibernated = await ending(life, task["path"])
+    snapshot = base64.b64encode(hibernated.snapshot).decode("ascii") if hibernated else None
+    return {"transcript": transcript, "snapshot": snapshot}
 
 
 if __name__ == "__main__":

@@ -22,6 +22,18 @@ route spawns.
 from gatesocket.hibernation.blueprint import Blueprint, PointPlan, RoutePlan, prepare
 from gatesocket.hibernation.check import Report, check
 from gatesocket.hibernation.instances import register_saver
-from gatesocket.hibernation.runtime import run
+from gatesocket.hibernation.runtime import Hibernated, run
+from gatesocket.hibernation.timers import TIMER_THRESHOLD
 
-__all__ = ["Blueprint", "PointPlan", "Report", "RoutePlan", "check", "prepare", "register_saver", "run"]
+__all__ = [
+    "TIMER_THRESHOLD",
+    "Blueprint",
+    "Hibernated",
+    "PointPlan",
+    "Report",
+    "RoutePlan",
+    "check",
+    "prepare",
+    "register_saver",
+    "run",
+]

@@ -13,9 +13,14 @@ A context manager for which that is wrong says what is right in a method of its 
 
 If leaving fails at hibernation, a transaction that can't be committed, the route goes on with that error, as it would
 have at the end of the block.
+
+A block with a deadline, as ``asyncio.timeout`` makes it, is entered again without one, and gets its old one back when
+the route has come to where it waits: the time that waking takes must not cancel it anywhere before.
 """
 
 from typing import TYPE_CHECKING, Any
+
+from gatesocket.hibernation.timers import has_deadline, set_deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,8 +53,7 @@ class Block:
         manager: AbstractContextManager[Any] = self.manager
         enter, self._exit = type(manager).__enter__, type(manager).__exit__
         self.value = enter(manager)
-        self._activation.blocks.append(self)
-        return self.value
+        return self._entered()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: "TracebackType | None"
@@ -65,8 +69,7 @@ class Block:
         manager: AbstractAsyncContextManager[Any] = self.manager
         enter, self._exit = type(manager).__aenter__, type(manager).__aexit__
         self.value = await enter(manager)
-        self._activation.blocks.append(self)
-        return self.value
+        return self._entered()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: "TracebackType | None"
@@ -77,6 +80,18 @@ class Block:
         with self._activation.run.giving_back():
             await self._give_back()
         return False
+
+    def _entered(self) -> Any:
+        self._activation.blocks.append(self)
+        if self.number in self._activation.deadlines and has_deadline(self.value):
+            set_deadline(self.value, None)
+            self._activation.run.disarmed.append((self, self._activation.deadlines.pop(self.number)))
+        return self.value
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was entered, and not left yet."""
+        return self in self._activation.blocks
 
     def _give_back(self) -> Any:
         hibernate = getattr(type(self.manager), "__hibernate__", None)

@@ -6,8 +6,10 @@
     Receive in the route, and hand what came to the task
 
     /ws/{room}  chat.app:chat  (chat/app.py:41), a snapshot of about 240 bytes
-      chat.app:52  waits for  websocket.receive_text()
+      chat.app:52  waits for  websocket.receive_text(), at most 30 s
                    keeps      count: int, name: str, websocket: WebSocket
+      chat.app:58  sleeps     5 s
+                   keeps      count: int, websocket: WebSocket
 """
 
 import ast
@@ -91,10 +93,22 @@ def _described(route: CheckedRoute) -> str:
     for point in route.points:
         kept = ", ".join(f"{name}: {kind}" for name, kind in point.kept.items())
         lines += [
-            f"  {point.function}:{point.line}  waits for  {point.awaited}",
+            f"  {point.function}:{point.line}  {_wait(point.awaited)}",
             f"  {'':{len(point.function) + 1 + len(str(point.line))}}  keeps      {kept or 'nothing'}",
         ]
     return "\n".join(lines)
+
+
+def _wait(awaited: str) -> str:
+    """Say what is waited for; times are as they are written."""
+    match ast.parse(awaited, mode="eval").body:
+        case ast.Call(ast.Name("sleep") | ast.Attribute(_, "sleep"), [delay, *_]):
+            return f"sleeps     {ast.unparse(delay)} s"
+        case ast.Call(ast.Name("wait_for") | ast.Attribute(_, "wait_for"), [call, limit]) | ast.Call(
+            ast.Name("wait_for") | ast.Attribute(_, "wait_for"), [call], [ast.keyword("timeout", limit)]
+        ):
+            return f"waits for  {ast.unparse(call)}, at most {ast.unparse(limit)} s"
+    return f"waits for  {awaited}"
 
 
 def _checked(plan: RoutePlan) -> CheckedRoute:

@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket
 
 from gatesocket.hibernation.blocks import Block, Hibernate
 from gatesocket.hibernation.bound import SocketMessages
+from gatesocket.hibernation.timers import SLEEPS, limit
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -32,6 +33,7 @@ __all__ = [
     "begin",
     "block",
     "iter",
+    "limit",
     "set",
     "step",
 ]
@@ -50,7 +52,7 @@ ACTIVE: ContextVar["Run | None"] = ContextVar("gatesocket_hibernation_run", defa
 class Activation:
     """One call of a transformed function."""
 
-    __slots__ = ("arguments", "at", "blocks", "cells", "direct", "ends", "left", "run", "saved")
+    __slots__ = ("arguments", "at", "blocks", "cells", "deadlines", "direct", "ends", "left", "run", "saved", "until")
 
     def __init__(
         self,
@@ -78,9 +80,16 @@ class Activation:
         self.ends = False
         """Whether it is left as if it had returned: its caller is a framework, which expects nothing of it."""
         self.blocks: list[Block] = []
+        self.deadlines: dict[int, int | None] = {}
+        """When the blocks run out that are still to be entered again, by their numbers: as `Snapshot.deadlines`."""
+        self.until: int | None = None
+        """When the sleep ends that it wakes in, in milliseconds since the epoch."""
 
     def call(self, function: Callable[..., Any], /, *arguments: Any, **keywords: Any) -> Any:
-        """Call what a point awaits, which may turn out to lead to the receive."""
+        """Call what a point awaits, which may turn out to lead to the receive, or to be a sleep."""
+        if any(function is sleep for sleep in SLEEPS):
+            until, self.until = self.until, None
+            return self.run.sleep(*arguments, until=until, **keywords)
         self.run.expect(function, arguments)
         return function(*arguments, **keywords)
 

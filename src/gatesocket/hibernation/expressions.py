@@ -10,10 +10,10 @@ import ast
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from gatesocket.hibernation.points import Environment, inside
-from gatesocket.hibernation.syntax import PointAwait, assign, changed, load, placed, runtime_name
+from gatesocket.hibernation.syntax import PointAwait, assign, changed, load, placed, runtime_name, store
 
 __all__ = ["Expressions"]
 
@@ -98,16 +98,38 @@ class Expressions(ABC):
         point.number = len(self.points)
         return point
 
+    def is_point(self, node: ast.expr) -> TypeGuard[ast.Await]:
+        """Whether *node* is an await that becomes a point as it stands."""
+        return isinstance(node, ast.Await) and node in self.waits and self.limited(node) is None
+
+    def limited(self, node: ast.expr) -> tuple[ast.Call, ast.expr] | None:
+        """What *node* awaits, and its limit, if it awaits that through `asyncio.wait_for`; None otherwise."""
+        if isinstance(node, ast.Await) and node in self.waits and isinstance(node.value, ast.Call):
+            return self.environment.limited(node.value)
+        return None
+
+    def _wait_for(self, node: ast.expr, call: ast.Call, limit: ast.expr) -> tuple[list[ast.stmt], ast.expr]:
+        """Await *call* in a block with a deadline, so that the deadline is kept as any block's is."""
+        before, awaited = self.call(call, again=True)
+        statements, arguments = self.operands([limit], last=True)
+        point = self.numbered(node, awaited, call=not self.environment.is_receive(call))
+        name, block = self.temporary(), self.temporary("w")
+        manager = ast.Call(runtime_name("limit", node), cast("list[ast.expr]", arguments), [])
+        within = ast.AsyncWith([ast.withitem(manager, store(block))], [assign(name, point)])
+        return [*before, *statements, placed(node, within)], placed(node, load(name))
+
     # By the kind of the expression.
 
     def expression(self, node: ast.expr) -> tuple[list[ast.stmt], ast.expr]:
         """Linearise an expression: the statements to run first, and what has its value after them."""
         if not self.waiting(node):
             return [], node
-        if isinstance(node, ast.Await) and node in self.waits:
+        if self.is_point(node):
             statements, point = self.point(node)
             name = self.temporary()
             return [*statements, placed(node, assign(name, point))], placed(node, load(name))
+        if (limited := self.limited(node)) is not None:
+            return self._wait_for(node, *limited)
         if type(node) in _OPERANDS:
             return self._plain(node)
         special: Callable[[Any], tuple[list[ast.stmt], ast.expr]] = getattr(self, f"_{type(node).__name__.lower()}")

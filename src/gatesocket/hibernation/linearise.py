@@ -21,7 +21,8 @@ take one of a few core forms:
 * ``async for`` becomes a loop around the await of the iterator's next step;
 * a ``while`` whose test has a point becomes ``while True`` with the test inside;
 * ``match`` chooses a number, and an ``if`` on the number holds the bodies;
-* ``with`` has one context manager, an ``except`` with a point in it has a name for its exception.
+* ``with`` has one context manager, an ``except`` with a point in it has a name for its exception;
+* ``await asyncio.wait_for(call(), seconds)`` is ``await call()`` in a block with that limit.
 
 What is merely a name, a dotted name or a constant needs no temporary as the function to be called, because looking it
 up does nothing: it is looked up when the call is made.
@@ -79,7 +80,7 @@ class _Statements(Expressions):
         return method(node)
 
     def _expr_statement(self, node: ast.Expr) -> list[ast.stmt]:
-        if node.value in self.waits and isinstance(node.value, ast.Await):
+        if self.is_point(node.value):
             statements, point = self.point(node.value)
             return [*statements, changed(node, value=point)]
         statements, value = self.expression(node.value)
@@ -105,9 +106,7 @@ class _Statements(Expressions):
         return self._assign_statement(placed(node, ast.Assign([node.target], value)))
 
     def _value(self, node: ast.expr) -> tuple[list[ast.stmt], ast.expr]:
-        if isinstance(node, ast.Await) and node in self.waits:
-            return self.point(node)
-        return self.expression(node)
+        return self.point(node) if self.is_point(node) else self.expression(node)
 
     def _augassign_statement(self, node: ast.AugAssign) -> list[ast.stmt]:
         target = node.target

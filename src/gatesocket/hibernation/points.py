@@ -11,12 +11,14 @@ closure, methods in the class of an annotated parameter, of ``self`` or of a mod
         while True:
             text = await websocket.receive_text()   # SURELY  a receive
             await commands[text](websocket)         # MAYBE   can't be told; the runtime looks when it is called
+            await asyncio.sleep(5)                  # TIME    not for the client, but long enough to hibernate
 
 What is only *maybe* a point is transformed as if it were one, which costs little; what was wrongly thought never to
 wait is found when it does, and refused with its line. Neither mistake can make a route misbehave silently.
 """
 
 import ast
+import asyncio
 import builtins
 import enum
 import functools
@@ -31,6 +33,7 @@ from starlette.websockets import WebSocket
 
 from gatesocket.hibernation.origin import Origin, origin
 from gatesocket.hibernation.source import FunctionNode, NoSource, locate, module_of, originals
+from gatesocket.hibernation.timers import SLEEPS
 
 __all__ = [
     "ITERATORS",
@@ -57,8 +60,10 @@ class Wait(enum.IntEnum):
     """How sure it is that something waits for the client."""
 
     NEVER = 0
-    MAYBE = 1
-    SURELY = 2
+    TIME = 1
+    """It never does, but it sleeps: it can hibernate, and needn't."""
+    MAYBE = 2
+    SURELY = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +176,8 @@ class Environment:
                 node = self.functions[function.id]
                 others = {name: other for name, other in self.functions.items() if other is not node}  # it may recurse
                 return wait_of_body(node, replace(self, functions=others).nested(node))
+        if (limited := self.limited(call)) is not None:
+            return self._wait_of_call(limited[0])
         known = self.known(function)
         if known is not None:
             if known.instance or not callable(known.value) or self._is_app(call):
@@ -182,6 +189,18 @@ class Environment:
             if function.attr in SENDS:
                 return Wait.NEVER
         return Wait.MAYBE
+
+    def limited(self, call: ast.Call) -> tuple[ast.Call, ast.expr] | None:
+        """The call that `asyncio.wait_for` limits the time of, and the limit; None if *call* is another one."""
+        known = self.known(call.func)
+        if known is None or known.value is not asyncio.wait_for:
+            return None
+        match call:
+            case ast.Call(args=[ast.Call() as inner, timeout], keywords=[]) if not isinstance(timeout, ast.Starred):
+                return inner, timeout
+            case ast.Call(args=[ast.Call() as inner], keywords=[ast.keyword("timeout", timeout)]):
+                return inner, timeout
+        return None
 
     def _wait_of_overrides(self, function: ast.expr) -> Wait:
         """MAYBE if *function* is a method that the object's own class may have replaced."""
@@ -213,6 +232,8 @@ class Environment:
         function = unwrap(value)
         if function is None:
             return Wait.NEVER
+        if function in SLEEPS:
+            return Wait.TIME
         name = function.__name__
         if vars(WebSocket).get(name) is function:
             return Wait.SURELY if name in RECEIVES else Wait.NEVER

@@ -16,16 +16,20 @@ another. The app runs in a context of its own, and what it sets there is saved t
 """
 
 import asyncio
+import logging
+import math
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
+from dataclasses import dataclass, replace
 from types import CellType, FunctionType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
+from gatesocket.clock import Clock, milliseconds
 from gatesocket.exceptions import CannotHibernate, Finding, SnapshotError
 from gatesocket.hibernation import bound, instances, kinds  # noqa: F401 - they register their kinds
-from gatesocket.hibernation.blocks import Hibernate
+from gatesocket.hibernation.blocks import Block, Hibernate
 from gatesocket.hibernation.blueprint import Blueprint
 from gatesocket.hibernation.codec import PLAIN, Decoder
 from gatesocket.hibernation.dependencies import Answers, install_overrides
@@ -35,12 +39,23 @@ from gatesocket.hibernation.home import Home
 from gatesocket.hibernation.names import Index
 from gatesocket.hibernation.saving import save
 from gatesocket.hibernation.snapshot import Frame, Snapshot, name_of
-from gatesocket.hibernation.stack import walk
+from gatesocket.hibernation.stack import Live, walk
 from gatesocket.hibernation.tasks import InContext, Spawned, own_place, watch_tasks
+from gatesocket.hibernation.timers import (
+    LONGEST,
+    Stays,
+    below_threshold,
+    deadline,
+    earliest,
+    has_deadline,
+    set_deadline,
+)
 from gatesocket.hibernation.transform import Unit
 from gatesocket.hibernation.units import adopt, adopt_called, unit_named, unit_of
 
-__all__ = ["Run", "run"]
+__all__ = ["Hibernated", "Run", "run"]
+
+logger = logging.getLogger("gatesocket")
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -56,6 +71,18 @@ class Refused(BaseException):
     """Carries `CannotHibernate` out of a route whose ``except Exception`` is not meant for it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Hibernated:
+    """What a run leaves of a route that waits."""
+
+    snapshot: bytes
+    """To wake it with."""
+    due: int | None = None
+    """When to wake it without a message, in milliseconds since the epoch; None for never."""
+    asleep: bool = False
+    """Whether it waits for that time only, and takes no message before."""
+
+
 async def run(
     app: App,
     scope: Scope,
@@ -64,8 +91,10 @@ async def run(
     *,
     blueprint: Blueprint,
     snapshot: bytes | None = None,
-) -> bytes | None:
-    """Run *app* until it ends or waits for a message that isn't there yet.
+    clock: Clock = milliseconds,
+    stays: Stays = below_threshold,
+) -> Hibernated | None:
+    """Run *app* until it ends or waits for what isn't there yet: a message, or a time.
 
     Args:
         app: the ASGI app.
@@ -74,17 +103,20 @@ async def run(
             message of a connection is ``websocket.connect``.
         send: what the app sends with.
         blueprint: what `prepare` returned for *app*.
-        snapshot: what the last run of this connection returned; None for its first run.
+        snapshot: what the last run of this connection left; None for its first run.
+        clock: tells when timers end.
+        stays: decides whether the route waits for a timer, or hibernates.
 
     Returns:
-        The snapshot to wake the app with; None if the app has ended.
+        What the app is to be woken with, and when; None if the app has ended. A route that sleeps for longer isn't run:
+        what comes back is what was given.
 
     Raises:
         SnapshotError: *snapshot* is damaged, or was written by other code than what would wake.
         CannotHibernate: the route holds something that can't be saved.
         Exception: whatever the app raised, unchanged.
     """
-    return await Run(scope, next_message, send, blueprint, snapshot).drive(app)
+    return await Run(scope, next_message, send, blueprint, snapshot, clock, stays).drive(app)
 
 
 class Run:
@@ -97,6 +129,8 @@ class Run:
         send: Send,
         blueprint: Blueprint,
         snapshot: bytes | None,
+        clock: Clock,
+        stays: Stays,
     ) -> None:
         self.state: Mapping[str, Any] = dict(scope.get("state", {}))
         self.scope = dict(scope)
@@ -104,8 +138,12 @@ class Run:
             self.scope["state"] = dict(self.state)
         self.send = send
         self._blueprint = blueprint
-        self.result: bytes | None = None
-        """The snapshot that this run ends with."""
+        self.result: Hibernated | None = None
+        """What this run ends with."""
+        self.disarmed: list[tuple[Block, int | None]] = []
+        """Blocks that were entered again, and the deadlines that they get when the route has come to its wait."""
+        self._clock = clock
+        self._stays = stays
         self._next_message = next_message
         self._given = Snapshot.load(snapshot) if snapshot is not None else None
         self._asleep: list[Frame] = list(self._given.frames) if self._given else []
@@ -124,8 +162,11 @@ class Run:
         self._answers: Answers | None = None
         self._spawned: list[Spawned] = []
 
-    async def drive(self, app: App) -> bytes | None:
+    async def drive(self, app: App) -> Hibernated | None:
         """Call the app, and bring its end into the form that `run` promises."""
+        given = self._given
+        if given is not None and given.until is not None and not self._waits_here(given.due, receiving=False):
+            return Hibernated(given.dump(), given.due, asleep=True)
         self._task = asyncio.current_task()
         watch_tasks(asyncio.get_running_loop())
         for provider in self._blueprint.providers:
@@ -167,6 +208,7 @@ class Run:
                 what = "the end of a `with` waits for the client, and hibernation has to leave the block"
                 place = own_place(sys._getframe(1))  # noqa: SLF001
                 raise CannotHibernate(Finding(*place, what, "Receive in the block, before it ends"))  # noqa: TRY301
+            self._arm()
             message = self._next_message()
             if message is None and self._spawned:
                 await self._await_tasks()
@@ -174,15 +216,82 @@ class Run:
             if message is not None:
                 return message
             live = walk(sys._getframe())  # noqa: SLF001
-            snapshot = save(live, lambda: self._home(each.unit.key for each in live), self._outside)
+            deadlines = self._deadlines(live)
+            if self._waits_here(earliest(deadlines.values()), receiving=True):
+                # The event loop cancels this when the first of the blocks runs out.
+                await asyncio.get_running_loop().create_future()
+            self._leave(live, deadlines)
         except CannotHibernate as refusal:
             self._refuse(refusal)
-        self.result = snapshot.dump()
+
+    async def sleep(self, delay: float, result: Any = None, *, until: int | None) -> Any:
+        """Sleep in the place of `asyncio.sleep`: here, or hibernating.
+
+        A route that can't be left here sleeps here all the same, and the log says why it does.
+
+        Args:
+            delay: seconds.
+            result: what to return.
+            until: when a sleep ends that has begun before the route hibernated, in milliseconds since the epoch.
+        """
+        self._arm()
+        if until is None:
+            if asyncio.current_task() is not self._task or self._giving_back or self._stays(delay, receiving=False):
+                return await asyncio.sleep(delay, result)
+            until = self._clock() + math.ceil(min(delay, LONGEST) * 1000)
+        try:
+            await self._await_tasks()
+            live = walk(sys._getframe())  # noqa: SLF001
+            deadlines = self._deadlines(live)
+            due = earliest([until, *deadlines.values()])
+            if due == until <= self._clock():
+                return result
+            if not self._waits_here(due, receiving=False):
+                self._leave(live, deadlines, until)
+        except CannotHibernate as refusal:
+            logger.warning("the route sleeps in the process, for %g s: %s", delay, refusal)
+        return await asyncio.sleep((until - self._clock()) / 1000, result)
+
+    def _leave(
+        self, live: list[Live], deadlines: dict[tuple[int, int], int | None], until: int | None = None
+    ) -> NoReturn:
+        snapshot = save(live, lambda: self._home(each.unit.key for each in live), self._outside)
+        if deadlines or until is not None:
+            snapshot = replace(snapshot, deadlines=deadlines, until=until)
+        self.result = Hibernated(snapshot.dump(), snapshot.due, asleep=until is not None)
         self._left = [each.activation for each in live]
         for each in live:
             each.activation.left = True
             each.activation.ends = each.ends
         raise Hibernate
+
+    # Timers.
+
+    def _waits_here(self, due: int | None, *, receiving: bool) -> bool:
+        """Whether to wait for the time *due* without hibernating; for one that is past in any case."""
+        if due is None:
+            return False
+        seconds = (due - self._clock()) / 1000
+        return seconds <= 0 or self._stays(seconds, receiving=receiving)
+
+    def _deadlines(self, live: list[Live]) -> dict[tuple[int, int], int | None]:
+        """When the open blocks run out, as `Snapshot.deadlines`."""
+        found: dict[tuple[int, int], int | None] = {}
+        for number, each in enumerate(live):
+            for block in each.activation.blocks:
+                if has_deadline(block.value):
+                    when = deadline(block.value)
+                    left = None if when is None else when - asyncio.get_running_loop().time()
+                    found[number, block.number] = None if left is None else self._clock() + math.ceil(left * 1000)
+        return found
+
+    def _arm(self) -> None:
+        """Give the blocks that were entered again their deadlines back: the route has come to where it waits."""
+        disarmed, self.disarmed = self.disarmed, []
+        for block, due in disarmed:
+            if block.is_open and due is not None:
+                left = (due - self._clock()) / 1000
+                set_deadline(block.value, asyncio.get_running_loop().time() + left)
 
     def _refuse(self, error: CannotHibernate | SnapshotError) -> NoReturn:
         # No Exception inside of the route: its `except Exception` is not meant for this.
@@ -204,6 +313,7 @@ class Run:
             return Activation(self, arguments, cells)
         saved = self._asleep.pop(0)
         home = self._decoder.home
+        number = len(home.frames)
         home.frames.append({name: cells[name] for name in frame.f_code.co_cellvars} if cells else {})
         home.imports = unit_of(frame.f_code).names
         values = {}
@@ -212,7 +322,11 @@ class Run:
                 home.offered = arguments.get(name)
                 values[name] = data if type(data) in PLAIN else self._decoder.decode(data)
         home.offered = None
-        return Activation(self, arguments, cells, at=saved.point, saved=values, direct=saved.direct)
+        activation = Activation(self, arguments, cells, at=saved.point, saved=values, direct=saved.direct)
+        given = cast("Snapshot", self._given)  # what is asleep was
+        activation.deadlines = {block: due for (frame, block), due in given.deadlines.items() if frame == number}
+        activation.until = None if self._asleep else given.until
+        return activation
 
     def expect(self, function: Any, arguments: tuple[Any, ...]) -> None:
         """Look at what a point is about to call."""
@@ -305,8 +419,8 @@ class Run:
                     Finding(
                         spawned.file,
                         spawned.line,
-                        f"the task {spawned.task.get_name()!r} still runs {GRACE:g} s after the route began to wait "
-                        "for the client: it can't live longer than the frame that started it",
+                        f"the task {spawned.task.get_name()!r} still runs {GRACE:g} s after the route began to wait: "
+                        "it can't live longer than the frame that started it",
                         "Await it before the receive, or hand the work to a job",
                     )
                     for spawned in left

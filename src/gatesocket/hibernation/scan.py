@@ -1,8 +1,9 @@
 """Where a function waits for the client, and where it can't.
 
 A point is refused where a route can't be left and continued: in a ``finally``, under ``except*``, in a generator
-expression, in a task, against a clock. What is *surely* a point there is a refusal; what is *maybe* one only becomes a
-note, and is refused if it turns out to be one at run time.
+expression, in a task, against a clock that isn't asyncio's or anyio's. What is *surely* a point there is a refusal;
+what is *maybe* one only becomes a note, and is refused if it turns out to be one at run time. A sleep is never refused:
+where it can't hibernate, it sleeps.
 """
 
 import ast
@@ -11,12 +12,16 @@ from dataclasses import dataclass, field
 
 from gatesocket.hibernation.points import SPAWNERS, Environment, Wait, inside, wait_of_body
 from gatesocket.hibernation.source import FunctionNode
+from gatesocket.hibernation.timers import BLOCKS
 
 __all__ = ["Refusal", "Scan", "scan"]
 
 _TIMEOUTS = frozenset({"timeout", "timeout_at", "fail_after", "move_on_after"})
 _TASK_GROUPS = frozenset({"TaskGroup", "create_task_group"})
-_NO_TIMEOUT = "Receive without it: API Gateway itself closes a connection that was idle for 10 minutes"
+_TIMEOUT = (
+    "Import asyncio at the top of the module, and await `asyncio.wait_for(call(), seconds)` itself, or use "
+    "`async with asyncio.timeout(seconds)`"
+)
 _Waiting = ast.Await | ast.AsyncFor | ast.comprehension
 
 
@@ -58,6 +63,7 @@ class _Scanner:
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
         self.found = Scan()
+        self._awaited: set[ast.Call] = set()
 
     def visit_all(self, nodes: Sequence[ast.AST], barred: str | None = None) -> None:
         for node in nodes:
@@ -117,6 +123,8 @@ class _Scanner:
         if barred is None:
             self.found.waits.add(node)
             return
+        if wait is Wait.TIME:
+            return  # it sleeps in the process
         place = node.iter if isinstance(node, ast.comprehension) else node
         what = f"the route can't wait for the client {barred}"
         refusal = Refusal(place.lineno, what, "Receive before it, and keep what came in a local variable")
@@ -125,6 +133,8 @@ class _Scanner:
     def look_at(self, node: ast.AST) -> None:
         """Refuse what waits for the client otherwise than in the route itself."""
         match node:
+            case ast.Await(ast.Call() as call):
+                self._awaited.add(call)
             case ast.Call():
                 self.look_at_call(node)
             case ast.With(items, body) | ast.AsyncWith(items, body):
@@ -144,16 +154,17 @@ class _Scanner:
         if not waiting:
             return
         name = _called(call)
-        if name == "wait_for":
-            self.refuse(call, "`wait_for` around a receive can't hibernate yet", _NO_TIMEOUT)
+        if name == "wait_for" and not (call in self._awaited and self.environment.limited(call)):
+            what = "`wait_for` around a receive can only hibernate if it is asyncio's, and awaited where it is called"
+            self.refuse(call, what, _TIMEOUT)
         elif name in SPAWNERS:
             what = "a task can't wait for the client: only the route itself can hibernate"
             self.refuse(waiting[0], what, "Receive in the route, and hand what came to the task")
 
     def look_at_block(self, call: ast.Call) -> None:
         name = _called(call)
-        if name in _TIMEOUTS:
-            self.refuse(call, f"`{name}` around a receive can't hibernate yet", _NO_TIMEOUT)
+        if name in _TIMEOUTS and self.environment.callee(call) not in BLOCKS:
+            self.refuse(call, f"`{name}` around a receive can only hibernate if it is asyncio's or anyio's", _TIMEOUT)
         elif name in _TASK_GROUPS:
             what = "a task group can't stay open while the route hibernates"
             self.refuse(call, what, "Close it before the receive, and open it again after")

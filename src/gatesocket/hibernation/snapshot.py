@@ -10,8 +10,8 @@
 
 The JSON is an object with ``py`` (the Python version whose syntax trees the digests are of), ``lib`` (Gatesocket's),
 ``f`` (the frames, outermost first), and where there is something to say ``s`` (members of ``scope["state"]``), ``c``
-(context variables) and ``d`` (dependencies). Readers ignore keys that they don't know, so that later releases can add
-some.
+(context variables), ``d`` (dependencies), ``t`` (the deadlines of open blocks) and ``u`` (when a sleep ends). Readers
+ignore keys that they don't know, so that later releases can add some.
 """
 
 import json
@@ -24,6 +24,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from gatesocket.exceptions import SnapshotError
+from gatesocket.hibernation.timers import earliest
 
 __all__ = ["Frame", "Snapshot", "name_of"]
 
@@ -76,6 +77,16 @@ class Snapshot:
     context: list[tuple[str, Any]] = field(default_factory=list)
     dependencies: Any = None
     """What `dependencies.Solved` wrote; None if FastAPI has resolved none."""
+    deadlines: dict[tuple[int, int], int | None] = field(default_factory=dict)
+    """When the blocks with a deadline run out, in milliseconds since the epoch, by the numbers of the frame and of the
+    block; None for one whose deadline was taken away."""
+    until: int | None = None
+    """When the sleep ends that the route waits in, in milliseconds since the epoch; None if it waits for a message."""
+
+    @property
+    def due(self) -> int | None:
+        """When to wake the route if nothing else does, in milliseconds since the epoch; None for never."""
+        return earliest((self.until, *self.deadlines.values()))
 
     def dump(self) -> bytes:
         """Write the snapshot."""
@@ -93,6 +104,10 @@ class Snapshot:
             content["c"] = self.context
         if self.dependencies is not None:
             content["d"] = self.dependencies
+        if self.deadlines:
+            content["t"] = [[*place, time] for place, time in self.deadlines.items()]
+        if self.until is not None:
+            content["u"] = self.until
         kind, body = b"j", _json(content)
         if len(body) > _SMALL:
             compressed = zlib.compress(body)
@@ -125,7 +140,8 @@ class Snapshot:
             state = content.get("s", {})
             if not frames or not isinstance(state, dict):
                 raise SnapshotError("the snapshot is damaged: nothing is in it")
-            return cls(frames, state, context, content.get("d"))
+            deadlines = {(frame, block): _time(time) for frame, block, time in content.get("t", ())}
+            return cls(frames, state, context, content.get("d"), deadlines, _time(content.get("u")))
         except (LookupError, RecursionError, TypeError, ValueError, zlib.error) as error:
             raise SnapshotError(f"the snapshot is damaged: {error}") from error
 
@@ -143,6 +159,12 @@ def _content(body: bytes) -> Any:
         return from_json(body)
     except ValueError:  # what `_json` left to Python's own, or damage
         return json.loads(body.decode("utf-8", "surrogatepass"))
+
+
+def _time(value: Any) -> int | None:
+    if value is not None and type(value) is not int:
+        raise TypeError(f"{value!r} is no time")
+    return value
 
 
 def _frame(key: Any, point: Any, direct: Any, members: Any, cells: Any = None) -> Frame:

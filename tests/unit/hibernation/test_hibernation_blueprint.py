@@ -103,8 +103,9 @@ def test_every_finding_is_named_with_its_line_and_remedy() -> None:
     assert str(refused.value) == (
         f"{__file__}:{start + 5}: {name}.first can't hibernate: the route can't wait for the client in a `finally`. "
         "Receive before it, and keep what came in a local variable\n"
-        f"{__file__}:{start + 8}: {name}.second can't hibernate: `timeout` around a receive can't hibernate yet. "
-        "Receive without it: API Gateway itself closes a connection that was idle for 10 minutes"
+        f"{__file__}:{start + 8}: {name}.second can't hibernate: `timeout` around a receive can only hibernate "
+        "if it is asyncio's or anyio's. Import asyncio at the top of the module, and await `asyncio.wait_for(call(), "
+        "seconds)` itself, or use `async with asyncio.timeout(seconds)`"
     )
 
 

@@ -67,10 +67,10 @@ def test_a_task_that_waits_for_the_client_is_refused() -> None:
     assert refusals(route) == [(4, what), (5, what), (6, what)]
 
 
-def test_a_receive_against_a_clock_is_refused() -> None:
-    async def route(websocket: WebSocket) -> None:
-        await asyncio.wait_for(websocket.receive_text(), 5)
-        async with asyncio.timeout(5):
+def test_a_receive_against_an_unknown_clock_and_in_a_task_group_is_refused() -> None:
+    async def route(websocket: WebSocket, clock: Any) -> None:
+        await clock.wait_for(websocket.receive_text(), 5)
+        async with clock.timeout(5):
             await websocket.receive_text()
         async with asyncio.TaskGroup():
             async for _ in websocket.iter_text():
@@ -79,8 +79,8 @@ def test_a_receive_against_a_clock_is_refused() -> None:
             await websocket.send_text("in time")
 
     assert refusals(route) == [
-        (1, "`wait_for` around a receive can't hibernate yet"),
-        (2, "`timeout` around a receive can't hibernate yet"),
+        (1, "`wait_for` around a receive can only hibernate if it is asyncio's, and awaited where it is called"),
+        (2, "`timeout` around a receive can only hibernate if it is asyncio's or anyio's"),
         (4, "a task group can't stay open while the route hibernates"),
     ]
 
@@ -156,9 +156,29 @@ def test_an_async_generator_on_the_way_is_refused() -> None:
     assert check(serving(harmless)).findings == ()
 
 
+def test_timers_are_shown_where_the_route_waits_for_them() -> None:
+    async def route(websocket: WebSocket, pause: float) -> None:
+        await asyncio.wait_for(websocket.receive_text(), 30)
+        await asyncio.wait_for(websocket.receive_text(), timeout=pause)
+        await asyncio.sleep(5)
+
+    report = check(serving(route))
+    assert [point.awaited for point in report.routes[0].points] == [
+        "asyncio.wait_for(websocket.receive_text(), 30)",
+        "asyncio.wait_for(websocket.receive_text(), timeout=pause)",
+        "asyncio.sleep(5)",
+    ]
+    shown = [line.partition("  ")[2].strip() for line in str(report).splitlines() if "<locals>.route:" in line]
+    assert [line.split("  ", 1)[1] for line in shown] == [
+        "waits for  websocket.receive_text(), at most 30 s",
+        "waits for  websocket.receive_text(), at most pause s",
+        "sleeps     5 s",
+    ]
+
+
 def test_prepare_raises_every_finding() -> None:
     async def route(websocket: WebSocket) -> None:
-        await asyncio.wait_for(websocket.receive_text(), 5)
+        asyncio.create_task(websocket.receive_text())  # noqa: RUF006
         asyncio.ensure_future(websocket.receive_text())  # noqa: RUF006
 
     with pytest.raises(CannotHibernate) as caught:

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from starlette.testclient import TestClient
@@ -104,6 +105,9 @@ class _Run:
     def next_frame(self) -> str:
         return "the next frame"
 
+    def sleep(self, delay: float, result: Any = None, *, until: int | None) -> tuple[float, Any, int | None]:
+        return delay, result, until
+
 
 @pytest.fixture
 def activation() -> Activation:
@@ -113,6 +117,14 @@ def activation() -> Activation:
 def test_a_call_is_told_to_the_run_before_it_is_made(activation: Activation) -> None:
     assert activation.call(max, 1, 2, key=abs) == 2
     assert activation.run.expected == [(max, (1, 2))]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("sleep", [asyncio.sleep, anyio.sleep])
+def test_a_sleep_is_the_run_s_to_spend_and_goes_on_once(sleep: Any, activation: Activation) -> None:
+    activation.until = 60_000
+    assert activation.call(sleep, 5) == (5, None, 60_000)
+    assert activation.call(sleep, delay=5) == (5, None, None)
+    assert activation.run.expected == []  # type: ignore[attr-defined]
 
 
 def test_the_next_frame_is_woken_once(activation: Activation) -> None:

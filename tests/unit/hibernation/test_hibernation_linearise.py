@@ -1,5 +1,6 @@
 """First pass: every point comes into a statement of its own, and everything is evaluated once and in its order."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -563,6 +564,23 @@ becomes:
     elif .c1 == 2:
         c()
 
+a wait with a limit:
+    await asyncio.wait_for(ws.receive_text(), 5)
+becomes:
+    async with .gatesocket.limit(5) as .w2:
+        .t1 = await ws.receive_text()
+    .t1
+
+a wait with a limit, whose operands are evaluated before it:
+    a = b() + await asyncio.wait_for(ask(c(), d), timeout=e() + 1)
+becomes:
+    .t1 = b()
+    .t2 = c()
+    .t3 = e() + 1
+    async with .gatesocket.limit(.t3) as .w5:
+        .t4 = await ask(.t2, d)
+    a = .t1 + .t4
+
 a match that waits only for its subject:
     match await ws.receive_text():
         case 'a':
@@ -586,7 +604,7 @@ def cases(text: str) -> Iterator[Any]:
 def test_a_point_comes_into_a_statement_of_its_own(written: str, expected: str) -> None:
     async def known() -> Any: ...
 
-    assert after(written, known=known) == expected
+    assert after(written, known=known, asyncio=asyncio) == expected
 
 
 def test_functions_and_classes_in_the_body_are_not_looked_into() -> None:

@@ -6,6 +6,7 @@ import functools
 from pathlib import Path
 from typing import Annotated, Any, Generic, Protocol, TypeVar
 
+import anyio  # noqa: F401 - the expressions name it
 import pytest
 from fastapi import Depends
 from starlette.applications import Starlette
@@ -30,6 +31,10 @@ async def ask_indirectly(ws: WebSocket) -> str:
 
 async def tell(ws: WebSocket) -> None:
     await ws.send_text("hi")
+
+
+async def pause() -> None:
+    await asyncio.sleep(1)
 
 
 async def recurse(ws: WebSocket, n: int) -> None:
@@ -136,11 +141,35 @@ def test_a_receive_and_what_is_seen_to_receive_surely_wait(expression: str) -> N
     assert wait(expression) is Wait.SURELY
 
 
+@pytest.mark.parametrize("expression", ["asyncio.sleep(1)", "anyio.sleep(1)", "pause()"])
+def test_a_sleep_waits_for_time_only(expression: str) -> None:
+    assert wait(expression) is Wait.TIME
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("asyncio.wait_for(ask(ws), 5)", Wait.SURELY),
+        ("asyncio.wait_for(ws.receive_text(), timeout=5)", Wait.SURELY),
+        ("asyncio.wait_for(unknown(ws), 5)", Wait.MAYBE),
+        ("asyncio.wait_for(pause(), 5)", Wait.TIME),
+        ("asyncio.wait_for(tell(ws), 5)", Wait.NEVER),
+        # These are tasks, or can't be told apart from them.
+        ("asyncio.wait_for(ws, 5)", Wait.NEVER),
+        ("asyncio.wait_for(fut=ask(ws), timeout=5)", Wait.NEVER),
+        ("asyncio.wait_for(ask(ws), *limits)", Wait.NEVER),
+        ("asyncio.wait_for(ask(ws), limit=5)", Wait.NEVER),
+    ],
+)
+def test_a_limit_on_a_wait_waits_as_that_does(expression: str, expected: Wait) -> None:
+    assert wait(expression) is expected
+
+
 @pytest.mark.parametrize(
     "expression",
     [
         "ws.accept()", "ws.send_text('x')", "ws.close()", "anything.send_json({})", "tell(ws)", "chat.tell(ws)",
-        "chat.open(ws)", "asyncio.sleep(1)", "asyncio.gather()", "Chat()", "len(ws)", "functools.partial(tell)",
+        "chat.open(ws)", "asyncio.gather()", "Chat()", "len(ws)", "functools.partial(tell)",
     ],
 )  # fmt: skip
 def test_a_send_and_what_is_seen_not_to_receive_never_wait(expression: str) -> None:

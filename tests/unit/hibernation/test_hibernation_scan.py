@@ -1,7 +1,9 @@
 """Where a function may wait for the client, and where that is refused."""
 
 import ast
+import asyncio
 
+import anyio
 import pytest
 
 from gatesocket.hibernation.scan import Refusal, Scan, scan
@@ -14,7 +16,7 @@ async def own(ws: object) -> None:
 
 def scanned(body: str) -> Scan:
     node = parsed(body)
-    return scan(node, environment(node, own=own))
+    return scan(node, environment(node, own=own, asyncio=asyncio, anyio=anyio))
 
 
 def waits(body: str) -> list[str]:
@@ -115,19 +117,27 @@ def test_the_bodies_of_nested_functions_are_not_looked_into() -> None:
 
 # Clocks and tasks.
 
-NO_TIMEOUT = "Receive without it: API Gateway itself closes a connection that was idle for 10 minutes"
+TIMEOUT = (
+    "Import asyncio at the top of the module, and await `asyncio.wait_for(call(), seconds)` itself, or use "
+    "`async with asyncio.timeout(seconds)`"
+)
+WAIT_FOR = "`wait_for` around a receive can only hibernate if it is asyncio's, and awaited where it is called"
 OUTSIDE = [
     (
-        "a = await asyncio.wait_for(ws.receive_text(), 5)",
-        Refusal(2, "`wait_for` around a receive can't hibernate yet", NO_TIMEOUT),
+        "a = await clock.wait_for(ws.receive_text(), 5)",
+        Refusal(2, WAIT_FOR, TIMEOUT),
     ),
     (
-        "async with asyncio.timeout(5):\n    await ws.receive_text()",
-        Refusal(2, "`timeout` around a receive can't hibernate yet", NO_TIMEOUT),
+        "a = asyncio.wait_for(ws.receive_text(), 5)",
+        Refusal(2, WAIT_FOR, TIMEOUT),
     ),
     (
-        "with anyio.move_on_after(5):\n    async for a in ws.iter_text():\n        pass",
-        Refusal(2, "`move_on_after` around a receive can't hibernate yet", NO_TIMEOUT),
+        "async with clock.timeout(5):\n    await ws.receive_text()",
+        Refusal(2, "`timeout` around a receive can only hibernate if it is asyncio's or anyio's", TIMEOUT),
+    ),
+    (
+        "with clock.move_on_after(5):\n    async for a in ws.iter_text():\n        pass",
+        Refusal(2, "`move_on_after` around a receive can only hibernate if it is asyncio's or anyio's", TIMEOUT),
     ),
     (
         "async with asyncio.TaskGroup() as group:\n    await ws.receive_text()",
@@ -164,8 +174,8 @@ def test_a_receive_against_a_clock_or_in_a_task_is_refused(body: str, refusal: R
 @pytest.mark.parametrize(
     "body",
     [
-        "a = await asyncio.wait_for(own(ws), 5)",
-        "async with asyncio.timeout(5):\n    await own(ws)\nawait ws.receive()",
+        "a = await clock.wait_for(own(ws), 5)",
+        "async with clock.timeout(5):\n    await own(ws)\nawait ws.receive()",
         "async with locks['a'](), lock:\n    await ws.receive()",
         "a = asyncio.create_task(own(ws))",
         "a = tasks[0](ws.receive_text())",
@@ -174,6 +184,36 @@ def test_a_receive_against_a_clock_or_in_a_task_is_refused(body: str, refusal: R
 )
 def test_what_does_not_wait_for_the_client_may_have_a_clock_and_be_a_task(body: str) -> None:
     assert scanned(body).refusals == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "await asyncio.wait_for(ws.receive_text(), 5)",
+        "await asyncio.wait_for(ws.receive_text(), timeout=5)",
+        "async with asyncio.timeout(5):\n    await ws.receive_text()",
+        "async with asyncio.timeout_at(5):\n    await ws.receive_text()",
+        "with anyio.fail_after(5):\n    await ws.receive_text()",
+        "with anyio.move_on_after(5):\n    await ws.receive_text()",
+    ],
+)
+def test_a_route_may_wait_against_a_clock_of_asyncio_or_anyio(body: str) -> None:
+    found = scanned(body)
+
+    assert (len(found.waits), found.refusals) == (1, [])
+
+
+def test_a_sleep_is_a_point_where_the_route_can_be_continued_and_just_sleeps_elsewhere() -> None:
+    body = """
+        await asyncio.sleep(5)
+        try:
+            await anyio.sleep(5)
+        finally:
+            await asyncio.sleep(5)
+    """
+
+    assert waits(body) == ["await asyncio.sleep(5)", "await anyio.sleep(5)"]
+    assert (scanned(body).refusals, scanned(body).maybes) == ([], [])
 
 
 @pytest.mark.parametrize("body", ["yield await ws.receive()", "await ws.receive()\nyield 1"])

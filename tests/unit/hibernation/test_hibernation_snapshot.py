@@ -32,6 +32,8 @@ snapshots = st.builds(
     st.dictionaries(texts, json_values, max_size=2),
     st.lists(st.tuples(st.text(), json_values), max_size=2),
     json_values,
+    st.dictionaries(st.tuples(st.integers(0), st.integers(0)), st.none() | st.integers(0), max_size=2),
+    st.none() | st.integers(0),
 )
 
 
@@ -68,6 +70,12 @@ def test_a_snapshot_is_compressed_if_that_makes_it_smaller() -> None:
 
 def test_what_the_library_does_not_know_is_ignored() -> None:
     assert Snapshot.load(packed(content(deadline=5))).frames[0].point == 1
+
+
+def test_a_snapshot_is_due_when_its_sleep_ends_or_the_first_of_its_blocks_runs_out() -> None:
+    assert Snapshot((FRAME,)).due is None
+    assert Snapshot((FRAME,), until=5).due == 5
+    assert Snapshot((FRAME,), until=5, deadlines={(0, 1): 4, (0, 2): None, (1, 1): 9}).due == 4
 
 
 def test_another_python_can_not_wake_it() -> None:
@@ -119,6 +127,9 @@ def test_any_json_at_all_with_the_right_checksum_is_refused(planted: Any) -> Non
 @pytest.mark.parametrize(
     ("planted", "why"),
     [
+        (content(t=[[0, 1, "soon"]]), "'soon' is no time"),
+        (content(t=[[0, 1]]), "not enough values"),
+        (content(u=True), "True is no time"),
         (content(f=[]), "nothing is in it"),
         (content(s=[]), "nothing is in it"),
         (content(f=[[1, 1, 0, {}]]), "1 is no frame"),
