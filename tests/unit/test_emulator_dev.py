@@ -56,6 +56,8 @@ def leave_logging_alone() -> Iterator[None]:
     yield
     for logger, level in zip(loggers, levels, strict=True):
         logger.setLevel(level)
+    for handler in logging.getLogger().handlers:
+        handler.removeFilter(dev._ORIGIN)
 
 
 CLIENT = os.path.relpath(Path(sys.executable).with_name("websockets"))

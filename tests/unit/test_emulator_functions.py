@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gatesocket.emulator import log
+from gatesocket.emulator.activity import Activity, Printed, Reported
 from gatesocket.emulator.answers import Failed, Returned
 from gatesocket.emulator.functions import InProcessFunction, LambdaContext
 from gatesocket.emulator.resources import Function
@@ -26,12 +28,19 @@ def forget_modules() -> Iterator[None]:
 
 
 @pytest.fixture
-async def start(tmp_path: Path, forget_modules: None) -> AsyncIterator[Start]:
+def seen() -> list[Activity]:
+    """All that the functions of a test have told."""
+    return []
+
+
+@pytest.fixture
+async def start(tmp_path: Path, forget_modules: None, seen: list[Activity]) -> AsyncIterator[Start]:
     started: list[InProcessFunction] = []
 
     async def start(source: str, *, handler: str = "main.handler", seconds: int = 5) -> InProcessFunction:
         (tmp_path / "main.py").write_text(textwrap.dedent(source), encoding="utf-8")
-        function = InProcessFunction(Function("F", "f-name", "arn:f", tmp_path, handler, {}, seconds, memory=256))
+        about = Function("F", "f-name", "arn:f", tmp_path, handler, {}, seconds, memory=256)
+        function = InProcessFunction(about, watch=seen.append)
         await function.start()
         started.append(function)
         return function
@@ -285,3 +294,71 @@ async def test_an_invocation_that_is_abandoned_is_cancelled(start: Start) -> Non
     assert await asyncio.to_thread(main.entered.wait, 10)
     abandoned.cancel()
     assert await asyncio.to_thread(main.cancelled.wait, 10)
+
+
+PRINTING = """
+    import asyncio
+    import sys
+
+    class Handler:
+        def __call__(self, event, context):
+            return asyncio.get_event_loop().run_until_complete(self.speak(event))
+
+        async def speak(self, event):
+            print("hello", end=" ")
+            sys.stderr.writelines([event, chr(10), "no newline"])
+
+    handler = Handler()
+    """
+
+
+@pytest.mark.parametrize("asynchronous", [True, False])
+async def test_what_a_handler_prints_is_told_with_its_invocation(
+    start: Start, seen: list[Activity], capsys: pytest.CaptureFixture[str], *, asynchronous: bool
+) -> None:
+    source = PRINTING
+    if asynchronous:
+        source = source.replace("async def speak(self, event):", "async def invoke(self, event, context=None):")
+    with log.captured():
+        function = await start(source)
+        print("not a function's")  # noqa: T201
+        await function.invoke("ann", request_id="r1")
+    printed = [activity for activity in seen if isinstance(activity, Printed)]
+    assert printed == [Printed("F", "r1", "hello ann"), Printed("F", "r1", "no newline")]
+    assert capsys.readouterr().out == "not a function's\n"
+
+
+async def test_each_invocation_is_reported(start: Start, seen: list[Activity]) -> None:
+    function = await start("def handler(event, context): pass")
+    await function.invoke({}, request_id="r1")
+    (activity,) = seen
+    assert isinstance(activity, Reported)
+    report = activity.report
+    assert (activity.function, report.request_id, report.memory, report.init, report.status) == (
+        "F",
+        "r1",
+        256,
+        None,
+        None,
+    )
+    assert report.used
+    assert report.milliseconds > 0
+
+
+async def test_an_invocation_that_takes_too_long_is_reported_as_such(start: Start, seen: list[Activity]) -> None:
+    function = await start(
+        """
+        import asyncio
+
+        class Handler:
+            def __call__(self, event, context): ...
+
+            async def invoke(self, event, context):
+                await asyncio.Event().wait()
+
+        handler = Handler()
+        """,
+        seconds=0,
+    )
+    await function.invoke({}, request_id="r1")
+    assert [activity.report.status for activity in seen if isinstance(activity, Reported)] == ["timeout"]

@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib.util
-import logging
 import os
 import textwrap
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from gatesocket.emulator import runtimes
+from gatesocket.emulator.activity import Activity, Printed, Reported
 from gatesocket.emulator.answers import Failed, Returned
 from gatesocket.emulator.resources import Function
 from gatesocket.emulator.runtimes import RuntimeFunction
@@ -33,7 +33,13 @@ COUNTING = """
 
 
 @pytest.fixture
-async def start(tmp_path: Path) -> AsyncIterator[Start]:
+def seen() -> "asyncio.Queue[Activity]":
+    """All that the functions of a test have told."""
+    return asyncio.Queue()
+
+
+@pytest.fixture
+async def start(tmp_path: Path, seen: "asyncio.Queue[Activity]") -> AsyncIterator[Start]:
     started: list[RuntimeFunction] = []
 
     async def start(
@@ -41,7 +47,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
     ) -> RuntimeFunction:
         (tmp_path / "main.py").write_text(textwrap.dedent(source), encoding="utf-8")
         about = Function("F", "f-name", "arn:f", tmp_path, "main.handler", {}, seconds, memory=256)
-        function = RuntimeFunction(about, variables or {}, count=count)
+        function = RuntimeFunction(about, variables or {}, count=count, watch=seen.put_nowait)
         started.append(function)
         await function.start()
         return function
@@ -163,13 +169,13 @@ async def test_a_process_that_dies_while_it_is_idle_is_replaced(start: Start) ->
     function = await start(COUNTING)
     (runtime,) = function._runtimes
     runtime._process.kill()
-    await runtime._watcher
+    await runtime._follower
     answer = await function.invoke({}, request_id="r1")
     assert isinstance(answer, Returned)
     assert runtime not in function._runtimes
 
 
-async def test_an_invocation_that_is_abandoned_ends_its_process(start: Start, tmp_path: Path) -> None:
+async def test_an_invocation_that_is_abandoned_ends_its_process(start: Start, seen: "asyncio.Queue[Activity]") -> None:
     function = await start("""
         import os
 
@@ -179,37 +185,60 @@ async def test_an_invocation_that_is_abandoned_ends_its_process(start: Start, tm
                 pass
             return "alive"
     """)
-    entered = asyncio.Event()
-
-    class Entered(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if "entered" in record.getMessage():
-                entered.set()
-
-    handler = Entered()
-    runtimes.logger.addHandler(handler)
-    runtimes.logger.setLevel(logging.INFO)
-    try:
-        abandoned = asyncio.create_task(function.invoke({"forever": True}, request_id="r1"))
-        await asyncio.wait_for(entered.wait(), 20)
-        abandoned.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await abandoned
-    finally:
-        runtimes.logger.removeHandler(handler)
-        runtimes.logger.setLevel(logging.NOTSET)
+    abandoned = asyncio.create_task(function.invoke({"forever": True}, request_id="r1"))
+    assert await asyncio.wait_for(seen.get(), 20) == Printed("F", "r1", "entered")
+    abandoned.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await abandoned
     assert await function.invoke({"forever": False}, request_id="r2") == Returned("alive")
 
 
-async def test_what_a_function_prints_is_logged_with_its_name(start: Start, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "gatesocket.emulator")
+async def test_what_a_function_prints_is_told_with_its_invocation(
+    start: Start, seen: "asyncio.Queue[Activity]"
+) -> None:
     function = await start("""
+        print("imported")
+
         def handler(event, context):
             print("hello")
     """)
     await function.invoke({}, request_id="r1")
     await function.aclose()
-    assert "F | hello" in caplog.messages
+    printed = [activity for activity in everything(seen) if isinstance(activity, Printed)]
+    assert printed == [Printed("F", None, "imported"), Printed("F", "r1", "hello")]
+
+
+async def test_each_invocation_is_reported_the_first_of_a_process_with_its_start(
+    start: Start, seen: "asyncio.Queue[Activity]"
+) -> None:
+    function = await start(COUNTING)
+    await function.invoke({}, request_id="r1")
+    await function.invoke({}, request_id="r2")
+    first, second = (activity.report for activity in everything(seen) if isinstance(activity, Reported))
+    assert (first.request_id, first.memory, first.status) == ("r1", 256, None)
+    assert first.init is not None
+    assert first.init > first.milliseconds > 0
+    assert first.used
+    assert (second.request_id, second.init) == ("r2", None)
+
+
+async def test_an_invocation_that_its_process_dies_of_is_reported_as_an_error(
+    start: Start, seen: "asyncio.Queue[Activity]"
+) -> None:
+    function = await start("""
+        import os
+
+        def handler(event, context):
+            os._exit(3)
+    """)
+    await function.invoke({}, request_id="r1")
+    (report,) = (activity.report for activity in everything(seen) if isinstance(activity, Reported))
+    assert report.status == "error"
+    assert report.used
+
+
+def everything(seen: "asyncio.Queue[Activity]") -> list[Activity]:
+    return [seen.get_nowait() for _ in range(seen.qsize())]
 
 
 @pytest.mark.parametrize(

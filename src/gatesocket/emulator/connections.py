@@ -12,6 +12,8 @@ from urllib.parse import parse_qsl
 from starlette.types import Message, Receive, Scope, Send
 
 from gatesocket.clock import milliseconds
+from gatesocket.emulator import log
+from gatesocket.emulator.activity import Arrived, Left, Received, Watch
 from gatesocket.emulator.gateway import (
     Accept,
     Answer,
@@ -45,12 +47,21 @@ class Connections:
         gateway: the model; nothing else may feed it.
         invoke: runs a function.
         clock: milliseconds since the epoch.
+        watch: is told of what clients do, and of what is done to them.
     """
 
-    def __init__(self, gateway: Gateway, invoke: Invoker, *, clock: Callable[[], int] = milliseconds) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        invoke: Invoker,
+        *,
+        clock: Callable[[], int] = milliseconds,
+        watch: Watch = log.write,
+    ) -> None:
         self._gateway = gateway
         self._invoke = invoke
         self._clock = clock
+        self._watch = watch
         self._outboxes: dict[str, asyncio.Queue[ToClient | None]] = {}
         self._invocations: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -60,6 +71,7 @@ class Connections:
         await receive()  # websocket.connect
         connection_id, effects = self._gateway.handshake(_handshake(scope, query), now=self._clock())
         outbox = self._outboxes[connection_id] = asyncio.Queue[ToClient | None]()
+        self._watch(Arrived(connection_id, query))
         self._perform(effects)
         accepted = asyncio.Event()
         try:
@@ -94,15 +106,19 @@ class Connections:
             if message["type"] == "websocket.disconnect":
                 now = self._clock()
                 code = None if message["code"] == _ABNORMAL else message["code"]
-                self._perform(self._gateway.left(connection_id, code, message.get("reason") or "", now=now))
+                reason = message.get("reason") or ""
+                self._watch(Left(connection_id, code, reason))
+                self._perform(self._gateway.left(connection_id, code, reason, now=now))
                 self._outboxes[connection_id].put_nowait(None)
                 return
             # A client that doesn't wait for the handshake's answer is made to.
             await accepted.wait()
-            data = message.get("text")
+            text = message.get("text")
+            data = message["bytes"] if text is None else text
+            self._watch(Received(connection_id, data))
             effects = self._gateway.frame(
                 connection_id,
-                message["bytes"] if data is None else data,
+                data,
                 now=self._clock(),
                 largest_frame=message.get(LARGEST_FRAME),
             )
@@ -128,6 +144,7 @@ class Connections:
                 self._invocations.add(invocation)
                 invocation.add_done_callback(self._invocations.discard)
             else:
+                self._watch(effect)
                 self._outboxes[effect.connection_id].put_nowait(effect)
         self._set_timer()
 

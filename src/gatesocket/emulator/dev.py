@@ -14,6 +14,7 @@ from typing import Final
 import uvicorn
 from uvicorn.supervisors.statreload import StatReload
 
+from gatesocket.emulator import log
 from gatesocket.emulator.edge import PATH_PARAMETER
 from gatesocket.emulator.server import Application, Server
 from gatesocket.emulator.stack import Stack
@@ -27,6 +28,8 @@ FAILED: Final = 2
 
 BACKLOG: Final = 2048
 """How many clients can wait; uvicorn's own number."""
+
+_ORIGIN: Final = log.Origin()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,8 @@ def supervise(options: Options, listening: socket.socket) -> None:
 def configure_logging() -> None:
     """Log what the stack does, and of everything else what is wrong."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s  %(message)s", datefmt="%H:%M:%S")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_ORIGIN)
     logging.getLogger("gatesocket").setLevel(logging.INFO)
     # It logs what it also raises, and warns of its own metrics.
     logging.getLogger("samtranslator").setLevel(logging.CRITICAL)

@@ -5,6 +5,7 @@ share. `gatesocket.emulator.runtimes` runs the same functions as separate proces
 """
 
 import asyncio
+import contextvars
 import importlib
 import inspect
 import json
@@ -21,7 +22,10 @@ from typing import Any, Final, Protocol
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from gatesocket.emulator import log
+from gatesocket.emulator.activity import Reported, Watch
 from gatesocket.emulator.answers import Answer, Failed, Returned
+from gatesocket.emulator.report import Report, own_peak, status_of
 from gatesocket.emulator.resources import Function
 from gatesocket.exceptions import ConfigurationError
 
@@ -116,10 +120,16 @@ class InProcessFunction:
     its invocations concurrently on one event loop; its coroutine method ``shutdown()``, if it has one, is awaited at
     the end. Every other handler is called in one of a few threads, each with an event loop of its own, which
     adapters such as Mangum expect to find.
+
+    Args:
+        function: what to run.
+        watch: is told of each invocation's report, whose memory is that of this whole process; and, while outputs are
+            `log.captured`, of what the handler prints.
     """
 
-    def __init__(self, function: Function) -> None:
+    def __init__(self, function: Function, *, watch: Watch = log.write) -> None:
         self._function = function
+        self._watch = watch
         self._handler: Any = None
         self._exit = ExitStack()
         self._loops: list[asyncio.AbstractEventLoop] = []
@@ -146,6 +156,19 @@ class InProcessFunction:
 
     async def invoke(self, event: Any, *, request_id: str) -> Answer:
         """Invoke the handler; an exception, and an answer that is late or can't be JSON, is a `Failed`."""
+        started = time.perf_counter()
+        with log.inside(self._function.logical_id, request_id, self._watch):
+            answer = await self._answer(event, request_id)
+        milliseconds = (time.perf_counter() - started) * 1000
+        report = Report(request_id, milliseconds, self._function.memory, own_peak(), status=status_of(answer))
+        self._watch(Reported(self._function.logical_id, report))
+        return answer
+
+    async def aclose(self) -> None:
+        """End the threads: coroutines are cancelled, threads are waited for."""
+        await asyncio.to_thread(self._exit.close)
+
+    async def _answer(self, event: Any, request_id: str) -> Answer:
         function = self._function
         context = LambdaContext(
             aws_request_id=request_id,
@@ -171,15 +194,13 @@ class InProcessFunction:
             logger.exception("%s: request %s failed", function.logical_id, request_id)
             return Failed(type(error).__name__, str(error))
 
-    async def aclose(self) -> None:
-        """End the threads: coroutines are cancelled, threads are waited for."""
-        await asyncio.to_thread(self._exit.close)
-
     def _call(self, event: Any, context: LambdaContext) -> "asyncio.Future[Any]":
         invoke = getattr(self._handler, "invoke", None)
         if inspect.iscoroutinefunction(invoke):
             return asyncio.wrap_future(self._portal.start_task_soon(invoke, event, context))
-        return asyncio.get_running_loop().run_in_executor(self._threads, self._handler, event, context)
+        # The portal takes the context along, which says whose lines are printed; an executor doesn't.
+        run = contextvars.copy_context().run
+        return asyncio.get_running_loop().run_in_executor(self._threads, run, self._handler, event, context)
 
     def _give_loop(self) -> None:
         loop = asyncio.new_event_loop()

@@ -19,8 +19,10 @@ from typing import Any, Final
 
 import h11
 
-from gatesocket.emulator import environment
+from gatesocket.emulator import environment, log
+from gatesocket.emulator.activity import Printed, Reported, Watch
 from gatesocket.emulator.answers import Answer, Failed, Returned
+from gatesocket.emulator.report import Report, peak_of, status_of
 from gatesocket.emulator.resources import Function
 from gatesocket.exceptions import ConfigurationError
 
@@ -42,10 +44,14 @@ class RuntimeFunction:
         function: what to run.
         variables: its environment variables.
         count: the most processes at a time; an invocation for which there is none waits.
+        watch: is told of what the processes print, and of each invocation's report.
     """
 
-    def __init__(self, function: Function, variables: Mapping[str, str], *, count: int) -> None:
+    def __init__(
+        self, function: Function, variables: Mapping[str, str], *, count: int, watch: Watch = log.write
+    ) -> None:
         self._function = function
+        self._watch = watch
         self._variables = variables
         self._turns = asyncio.Semaphore(count)
         self._runtimes: set[Runtime] = set()
@@ -96,7 +102,7 @@ class RuntimeFunction:
         return await self._start_runtime()
 
     async def _start_runtime(self) -> "Runtime":
-        runtime = Runtime(self._function, self._variables)
+        runtime = Runtime(self._function, self._variables, self._watch)
         self._runtimes.add(runtime)
         try:
             await runtime.start()
@@ -109,16 +115,20 @@ class RuntimeFunction:
 class Runtime:
     """One process, and the Runtime API that it alone talks to."""
 
-    def __init__(self, function: Function, variables: Mapping[str, str]) -> None:
+    def __init__(self, function: Function, variables: Mapping[str, str], watch: Watch = log.write) -> None:
         self._function = function
         self._variables = variables
+        self._watch = watch
+        self._request_id: str | None = None
+        self._init: float | None = None
+        """Milliseconds that the start took, until the first invocation has reported it."""
         loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] = loop.create_future()
         self._invocations: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue()
         self._answer: asyncio.Future[Answer] = loop.create_future()
         self._process: asyncio.subprocess.Process
         self._server: asyncio.Server
-        self._watcher: asyncio.Task[None]
+        self._follower: asyncio.Task[None]
 
     @property
     def ended(self) -> bool:
@@ -132,6 +142,7 @@ class Runtime:
             ConfigurationError: it reported that its handler can't be loaded, ended, or took too long.
         """
         function = self._function
+        started = time.perf_counter()
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         host, port = self._server.sockets[0].getsockname()
         self._process = await asyncio.create_subprocess_exec(
@@ -144,7 +155,7 @@ class Runtime:
             # A Ctrl+C at the terminal is for the stack, which then ends this process.
             start_new_session=True,
         )
-        self._watcher = asyncio.create_task(self._watch())
+        self._follower = asyncio.create_task(self._follow())
         try:
             await asyncio.wait_for(asyncio.shield(self._ready), START_SECONDS)
         except TimeoutError:
@@ -156,9 +167,31 @@ class Runtime:
         except ConfigurationError:
             await self.aclose()
             raise
+        self._init = (time.perf_counter() - started) * 1000
 
     async def invoke(self, event: bytes, *, request_id: str) -> Answer:
         """Give the process one event, and wait for its answer; one that takes too long ends the process."""
+        self._request_id = request_id
+        started = time.perf_counter()
+        # Looked at before as well: nothing is known any more of a process that has ended.
+        used = peak_of(self._process.pid)
+        answer = await self._run(event, request_id)
+        milliseconds = (time.perf_counter() - started) * 1000
+        used = peak_of(self._process.pid) or used
+        report = Report(request_id, milliseconds, self._function.memory, used, self._init, status_of(answer))
+        self._watch(Reported(self._function.logical_id, report))
+        self._init = None
+        return answer
+
+    async def aclose(self) -> None:
+        """End the process at once."""
+        if not self.ended:
+            self._process.kill()
+        await self._follower
+        self._invocations.put_nowait(None)
+        self._server.close()
+
+    async def _run(self, event: bytes, request_id: str) -> Answer:
         self._answer = asyncio.get_running_loop().create_future()
         self._invocations.put_nowait((request_id, event))
         try:
@@ -170,19 +203,12 @@ class Runtime:
             await self.aclose()
             raise
 
-    async def aclose(self) -> None:
-        """End the process at once."""
-        if not self.ended:
-            self._process.kill()
-        await self._watcher
-        self._invocations.put_nowait(None)
-        self._server.close()
-
-    async def _watch(self) -> None:
+    async def _follow(self) -> None:
         """Log what the process prints; when it ends, say so to whoever waits for it."""
         assert self._process.stdout is not None  # noqa: S101 (a pipe, as asked in start)
         async for line in self._process.stdout:
-            logger.info("%s | %s", self._function.logical_id, line.decode("utf-8", "replace").rstrip())
+            text = line.decode("utf-8", "replace").rstrip()
+            self._watch(Printed(self._function.logical_id, self._request_id, text))
         status = await self._process.wait()
         message = f"its process ended with status {status}"
         if not self._ready.done():
@@ -204,7 +230,7 @@ class Runtime:
                 await writer.drain()
                 connection.start_next_cycle()
         except (ConnectionError, h11.ProtocolError):
-            pass  # The process has ended, which `_watch` sees and reports.
+            pass  # The process has ended, which `_follow` sees and reports.
         finally:
             writer.close()
 

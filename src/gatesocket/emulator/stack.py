@@ -9,7 +9,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from gatesocket.clock import milliseconds
-from gatesocket.emulator import environment, http_api
+from gatesocket.emulator import environment, http_api, log
+from gatesocket.emulator.activity import Answered, Invoked, Watch
 from gatesocket.emulator.answers import Answer, Failed
 from gatesocket.emulator.api import Api
 from gatesocket.emulator.aws import AwsStandIn
@@ -43,13 +44,23 @@ class Stack:
         region: the AWS region that it all pretends to be in.
         gateway_address: where the server listens that this stack is behind: ``http://127.0.0.1:8000``.
         runtimes: how many processes each function may have; None runs functions in this process.
+        watch: is told of all that happens.
     """
 
-    def __init__(self, template: Template, *, region: str, gateway_address: str, runtimes: int | None = None) -> None:
+    def __init__(
+        self,
+        template: Template,
+        *,
+        region: str,
+        gateway_address: str,
+        runtimes: int | None = None,
+        watch: Watch = log.write,
+    ) -> None:
         self._template = template
         self._region = region
         self._gateway_address = gateway_address
         self._runtimes = runtimes
+        self._watch = watch
         self._exit = AsyncExitStack()
         self._functions: dict[str, Invocable] = {}
         self.resources: Resources
@@ -106,7 +117,7 @@ class Stack:
             logger.warning("%s", note)
         await asyncio.to_thread(aws.create, resources.tables, resources.queues)
         await self._start_functions(exit_stack, addresses)
-        self.connections = Connections(Gateway(resources.api, new_id=random_id), self._on_invoke)
+        self.connections = Connections(Gateway(resources.api, new_id=random_id), self._on_invoke, watch=self._watch)
         exit_stack.push_async_callback(self.connections.aclose, grace=GRACE_SECONDS)
         sqs = await asyncio.to_thread(aws.sqs)
         for source in resources.sources:
@@ -120,46 +131,40 @@ class Stack:
         }
         if self._runtimes is None:
             exit_stack.enter_context(environment.in_process(environments))
+            exit_stack.enter_context(log.captured())
         for logical_id, function in self.resources.functions.items():
             invocable: Invocable
             if self._runtimes is None:
-                invocable = InProcessFunction(function)
+                invocable = InProcessFunction(function, watch=self._watch)
             else:
-                invocable = RuntimeFunction(function, environments[logical_id], count=self._runtimes)
+                invocable = RuntimeFunction(function, environments[logical_id], count=self._runtimes, watch=self._watch)
             await invocable.start()
             exit_stack.push_async_callback(invocable.aclose)
             self._functions[logical_id] = invocable
 
     async def _on_invoke(self, effect: Invoke) -> Answer:
         about = f"{effect.connection_id} {effect.event['requestContext']['routeKey']}"
-        return await self._invoke(effect.function, effect.event, effect.invocation_id, about)
+        return await self._invoke(effect.function, effect.event, effect.invocation_id, about, effect.connection_id)
 
     async def _on_batch(self, function: str, event: dict[str, Any]) -> Answer:
         return await self._invoke(function, event, random_id(), f"{len(event['Records'])} from the queue")
 
-    async def _invoke(self, logical_id: str, event: Any, request_id: str, about: str) -> Answer:
-        """Invoke a function, and log one line about it."""
+    async def _invoke(
+        self, logical_id: str, event: Any, request_id: str, about: str, connection_id: str | None = None
+    ) -> Answer:
+        """Invoke a function; *about* says in a few words what with."""
+        self._watch(Invoked(logical_id, request_id, about, event, connection_id))
         started = time.perf_counter()
         function = self._functions.get(logical_id)
         if function is None:
             answer: Answer = Failed("Runtime.NotRun", f"{logical_id} isn't run on this machine")
         else:
             answer = await function.invoke(event, request_id=request_id)
-        duration = (time.perf_counter() - started) * 1000
-        logger.info("%s  %s  %.1f ms  %s", logical_id, about, duration, _result(answer))
+        milliseconds = (time.perf_counter() - started) * 1000
+        self._watch(Answered(logical_id, request_id, about, milliseconds, answer, connection_id))
         return answer
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait([task])
-
-
-def _result(answer: Answer) -> str:
-    if isinstance(answer, Failed):
-        return f"{answer.error_type}: {answer.message}"
-    match answer.value:
-        case {"statusCode": status}:
-            return str(status)
-        case _:
-            return "ok"
