@@ -13,6 +13,7 @@ import types
 import uuid
 import zoneinfo
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from gatesocket.exceptions import SnapshotError
@@ -220,9 +221,15 @@ _OVER_COPIES: dict[str, type] = {
     "deque": type(iter(collections.deque())),
 }
 _REVERSED: dict[str, type] = {"reversed-list": type(reversed([])), "reversed": type(reversed(()))}
-_OF_ITERATORS: dict[str, Callable[..., Iterator[Any]]] = {
-    "enumerate": enumerate, "zip": zip, "map": map, "filter": filter,
-}  # fmt: skip
+_OF_ITERATORS: dict[Any, slice] = {
+    enumerate: slice(1),
+    filter: slice(1, None),
+    map: slice(1, None),
+    zip: slice(None),
+}
+"""Those that run over others, and where in their arguments these are."""
+_ITERATORS = {itertools.count, *_OVER_SEQUENCES.values(), *_OVER_COPIES.values(), *_REVERSED.values(), *_OF_ITERATORS}
+_REVERSIBLE = {bytes, list, str, tuple}
 
 
 def _save_iterator(value: Any, encoder: Encoder) -> Any:
@@ -259,10 +266,32 @@ for _name, _cls in _OVER_SEQUENCES.items():
     _iterator_kind(_name, _cls, _over)
 for _name, _cls in _OVER_COPIES.items():
     _iterator_kind(_name, _cls, _over, _save_copy)
+
+
+def _checked_kind(
+    name: str, cls: type, make: Callable[..., Iterator[Any]], over: slice, allowed: AbstractSet[type]
+) -> None:
+    # Made of anything else, it would run what a class of the app's defines: `__iter__`, `__reversed__`, `__next__`.
+    def made(*arguments: Any) -> Iterator[Any]:
+        for each in arguments[over]:
+            if type(each) not in allowed:
+                raise TypeError(f"no {name} is over a {type(each).__name__}")
+        return make(*arguments)
+
+    def save(value: Any, encoder: Encoder) -> Any:
+        for each in value.__reduce__()[1][over]:
+            if type(each) not in allowed:
+                why = f"`{name}` over it would run what its class defines when the route wakes"
+                raise Unsaveable(each, why, "Make a list of it, and run over that")
+        return _save_iterator(value, encoder)
+
+    _iterator_kind(name, cls, made, save)
+
+
 for _name, _cls in _REVERSED.items():
-    _iterator_kind(_name, _cls, reversed)
-for _name, _make in _OF_ITERATORS.items():
-    _iterator_kind(_name, _make, _make)  # type: ignore[arg-type]
+    _checked_kind(_name, _cls, reversed, slice(None), _REVERSIBLE)
+for _cls, _slice in _OF_ITERATORS.items():
+    _checked_kind(_cls.__name__, _cls, _cls, _slice, _ITERATORS)
 
 
 def _save_count(value: "itertools.count[Any]", encoder: Encoder) -> Any:

@@ -115,21 +115,16 @@ class Index:
         return self._functions
 
 
-_modules_of: dict[str, tuple[ModuleType, tuple[ModuleType, ...]]] = {}
-
-
 def own_modules(names: Iterable[str]) -> dict[str, ModuleType]:
     """The modules *names*, and the app's other modules that these have imported."""
     found: dict[str, ModuleType] = {}
     for name in names:
         module = sys.modules.get(name)
-        if module is None:
-            continue
-        known = _modules_of.get(name)
-        if known is None or known[0] is not module:
-            imported = {value for value in vars(module).values() if isinstance(value, ModuleType)}
-            known = _modules_of[name] = (module, (module, *(other for other in imported if is_own(other.__name__))))
-        found |= {other.__name__: other for other in known[1]}
+        if module is not None:
+            # Looked at anew each time: a function may import a module late, and a module may be loaded again.
+            found[name] = module
+            imported = {value.__name__: value for value in vars(module).values() if isinstance(value, ModuleType)}
+            found |= {other: each for other, each in imported.items() if is_own(other)}
     return found
 
 

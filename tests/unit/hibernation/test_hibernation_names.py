@@ -162,6 +162,18 @@ def test_a_module_that_was_loaded_anew_is_looked_at_anew(monkeypatch: pytest.Mon
         assert Index(["reloaded"], {}).get(limit) == "reloaded:limit"
 
 
+def test_a_module_that_is_imported_late_is_looked_at_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    importing, late = ModuleType("importing"), ModuleType("late")
+    late.limit = ["late"]  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "importing", importing)
+    monkeypatch.setitem(sys.modules, "late", late)
+    assert Index(["importing"], {}).get(late.limit) is None
+
+    importing.late = late  # type: ignore[attr-defined]
+
+    assert Index(["importing"], {}).get(late.limit) == "late:limit"
+
+
 def test_an_index_knows_functions_in_classes_and_under_decorators() -> None:
     functions = Index([__name__], {}).functions()
     hidden = decorated.__wrapped__  # type: ignore[attr-defined]
