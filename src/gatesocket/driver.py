@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 from weakref import WeakValueDictionary
@@ -28,8 +28,9 @@ from gatesocket.exceptions import (
     LeaseLost,
     RecordTooLarge,
     SnapshotError,
+    UnreadableRecord,
 )
-from gatesocket.registry.base import Busy, Entry, Lease, Record, Taken
+from gatesocket.registry.base import Busy, Entry, Forget, GiveUp, Lease, Record, Taken
 from gatesocket.run import Run
 from gatesocket.settings import Settings
 
@@ -64,12 +65,6 @@ LEASE_MARGIN: Final = 1_000
 
 HAND_OVER_MARGIN: Final = 2_000
 """Milliseconds before its time limit in which an invocation begins no further message: a wake goes on with the rest."""
-
-MAX_ATTEMPTS: Final = 3
-"""Holders in a row that may die of what is in an inbox, before its messages are dropped and the route is ended.
-
-As many again may die of the route's end, before the connection is forgotten without it.
-"""
 
 
 class Driver:
@@ -183,6 +178,9 @@ class Driver:
             logger.warning("%s; message %s is lost and the connection is closed", error, event.message_id)
             await self._close(event.connection_id)
             return
+        except UnreadableRecord as error:
+            await self.refuse(error)
+            return
         if taken is None:
             logger.warning(
                 "connection %s sent message %s but has no record: it expired, or its route has ended; it is closed",
@@ -205,29 +203,27 @@ class Driver:
         """
         # 1006, "abnormal closure": no close frame was seen (RFC 6455, section 7.1.5).
         entry = Entry("disconnect", change_id, code=1006)
-        restored = replace(
-            record,
-            expires_at=self._clock() // 1000 + self._settings.record_seconds,
-            inbox=(*record.inbox, entry),
-            lease=self._lease(invocation),
-            attempts=record.attempts + 1,
-            version=record.version + 1,
-        )
-        if await self._registry.restore(restored):
-            await self._wake(restored, invocation)
-        else:
+        expires_at = self._clock() // 1000 + self._settings.record_seconds
+        taken = await self._registry.restore(record, entry, self._lease(invocation), expires_at=expires_at)
+        if taken is None:
             await self._leave(record.connection_id, entry, invocation)
+        else:
+            await self._wake(taken, invocation)
 
     async def _leave(self, connection_id: str, entry: Entry, invocation: Invocation) -> None:
         """Put the last entry of a connection into its inbox, and make sure that somebody sees to it."""
-        taken = await self._enter(connection_id, entry, invocation)
+        try:
+            taken = await self._enter(connection_id, entry, invocation)
+        except UnreadableRecord as error:
+            await self.refuse(error)
+            return
         if taken is None:
             # The ordinary end of a connection that its route closed.
             logger.debug("connection %s has left and has no record", connection_id)
-        elif isinstance(taken, Busy) and self._waker is not None:
-            # Nothing else comes from this client: if the holder dies, nobody would find what it left. Its lease is over
-            # before one would be that began now.
-            await self._waker.wake(connection_id, delay=self._lease_seconds(invocation))
+        elif isinstance(taken, Busy) and taken.look_again is not None and self._waker is not None:
+            # SQS can't wait for longer than that.
+            delay = min(math.ceil(taken.look_again / 1000), limits.WAKE_DELAY_SECONDS)
+            await self._waker.wake(connection_id, delay=delay)
 
     async def wake(self, connection_id: str, wake_id: str, invocation: Invocation) -> None:
         """Deliver what is held back for a connection, and go on with what another invocation left."""
@@ -235,6 +231,9 @@ class Driver:
             taken = await self._enter(connection_id, Entry("wake", wake_id), invocation)
         except InboxFull as error:
             logger.debug("%s, and its holder is there; wake %s isn't needed", error, wake_id)
+            return
+        except UnreadableRecord as error:
+            await self.refuse(error)
             return
         if taken is None:
             logger.debug("connection %s had ended before its wake came", connection_id)
@@ -248,18 +247,19 @@ class Driver:
         async with arrival:
             taken = await self._registry.take(connection_id, entry, lease, now=self._clock())
         if isinstance(taken, Taken):
-            await self._wake(taken.record, invocation)
+            await self._wake(taken, invocation)
         return taken
 
-    async def _wake(self, record: Record, invocation: Invocation) -> None:
+    async def _wake(self, taken: Taken, invocation: Invocation) -> None:
         """Run the route on the inbox until the inbox is empty and the lease is given up, or until the route ends.
 
         Without much time left, the lease is given up before that, and a wake goes on.
         """
+        record = taken.record
         conversation = Conversation(record.connection_id, State.OPEN, binary=self._settings.binary is not None)
         run = self._run(conversation, record.expires_at, record, invocation)
         try:
-            left = await self._hold(run, record, invocation)
+            left = await self._hold(run, taken, invocation)
         except LeaseLost as error:
             logger.warning("%s; what this one would have written is left to it", error)
             return
@@ -267,18 +267,21 @@ class Driver:
             # Only now: a wake that came before would leave it to this invocation.
             await self._ask_for_wake(run.connection_id)
 
-    async def _hold(self, run: Run, record: Record, invocation: Invocation) -> bool:
+    async def _hold(self, run: Run, taken: Taken, invocation: Invocation) -> bool:
         """Run the route for as long as the lease is held; return whether there is a rest for somebody else."""
+        record = taken.record
         snapshot, entries, seen = record.snapshot, record.inbox, 0
         try:
             while True:
                 run.feed(entries)
                 seen += len(entries)
-                if record.attempts > MAX_ATTEMPTS:
-                    snapshot = await self._give_up(run, record, snapshot)
+                if isinstance(taken, GiveUp):
+                    await self._give_up(run, record)
+                if isinstance(taken, Forget):
+                    snapshot = None
                 snapshot, failed = await self._drain(run, record, invocation, snapshot)
                 if snapshot is None:
-                    await self._end(run, invocation, 1011 if failed else 1000)
+                    await self._end(run, 1011 if failed else 1000, holder=invocation.id)
                     return False
                 entries = await self._registry.release(record, run.changes(snapshot), seen=seen, now=self._clock())
                 if not entries:
@@ -286,9 +289,9 @@ class Driver:
         except SnapshotError as error:
             # 1012, "service restart": the client comes back to the code of today. The codes are IANA's,
             # https://www.iana.org/assignments/websocket/websocket.xml#close-code-number.
-            await self._abandon(run, invocation, 1012, error)
+            await self._abandon(run, 1012, error, holder=invocation.id)
         except RecordTooLarge as error:
-            await self._abandon(run, invocation, 1011, error)
+            await self._abandon(run, 1011, error, holder=invocation.id)
         return False
 
     async def _drain(
@@ -307,8 +310,8 @@ class Driver:
             await self._registry.take(run.connection_id, entry, self._lease(invocation), now=self._clock())
         return snapshot, failed
 
-    async def _give_up(self, run: Run, record: Record, snapshot: bytes | None) -> bytes | None:
-        """Drop what earlier holders have died of, and end the route; return None if they died of that, too."""
+    async def _give_up(self, run: Run, record: Record) -> None:
+        """Drop what earlier holders have died of, and let the route see its end."""
         logger.error(
             "connection %s: %d invocations in a row have died of it; it is closed, and these messages are dropped: %s",
             run.connection_id,
@@ -319,7 +322,6 @@ class Driver:
             await run.give_up(1011)
         except GatewayError:
             logger.exception("connection %s could not be closed", run.connection_id)
-        return snapshot if record.attempts <= 2 * MAX_ATTEMPTS else None
 
     async def _activate(
         self, run: Run, connection_scope: scope.Scope, invocation: Invocation, snapshot: bytes | None
@@ -351,20 +353,25 @@ class Driver:
             current_connection.reset(token)
         return hibernated and hibernated.snapshot, False
 
-    async def _abandon(self, run: Run, invocation: Invocation, code: int, error: Exception) -> None:
+    async def refuse(self, error: UnreadableRecord) -> None:
+        """Close a connection whose record this release can't read, and forget it; its route isn't woken."""
+        conversation = Conversation(error.connection_id, State.OPEN)
+        await self._abandon(self._run(conversation, expires_at=0), 1012, error, holder=None)
+
+    async def _abandon(self, run: Run, code: int, error: Exception, *, holder: str | None) -> None:
         """Close a connection whose route can't be woken any more."""
-        logger.error("connection %s can't go on and is closed: %s", run.connection_id, error)
-        await self._end(run, invocation, code)
+        logger.error("connection %s can't go on and is closed with %d: %s", run.connection_id, code, error)
+        await self._end(run, code, holder=holder)
         self._on_error(error)
 
-    async def _end(self, run: Run, invocation: Invocation, code: int) -> None:
+    async def _end(self, run: Run, code: int, *, holder: str | None) -> None:
         """Close a connection, which a client sees the code of with `close_message`, and forget it."""
         try:
             await run.close(code)
         except GatewayError:
             # Forgotten all the same: its route must not end twice. If it is still there, its next message closes it.
             logger.exception("connection %s could not be closed", run.connection_id)
-        await self._registry.delete(run.connection_id, holder=invocation.id)
+        await self._registry.delete(run.connection_id, holder=holder)
 
     async def _close(self, connection_id: str) -> None:
         """Close a connection that this invocation doesn't run."""
@@ -385,11 +392,6 @@ class Driver:
 
     def _lease(self, invocation: Invocation) -> Lease:
         return Lease(invocation.id, invocation.deadline + LEASE_MARGIN)
-
-    def _lease_seconds(self, invocation: Invocation) -> int:
-        """Whole seconds until a lease that this invocation took would be over; SQS can't wait for longer than 900."""
-        milliseconds = self._lease(invocation).expires_at - self._clock()
-        return min(math.ceil(milliseconds / 1000), limits.WAKE_DELAY_SECONDS)
 
     def _run(
         self,

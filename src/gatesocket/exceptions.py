@@ -12,7 +12,8 @@
     ├── RegistryError                 the registry's: DynamoDB refused or can't be reached
     │   ├── InboxFull                 the client's: it sends faster than its route takes
     │   ├── LeaseLost                 nobody's: another invocation took the connection over
-    │   └── RecordTooLarge            the route's author's: it keeps more than one record can hold
+    │   ├── RecordTooLarge            the route's author's: it keeps more than one record can hold
+    │   └── UnreadableRecord          nobody's or an attacker's: another release wrote it, or it was damaged
     ├── GatewayError                  the gateway's: the Management API refused or can't be reached
     │   └── InvalidConnectionId       the sender's: what was named can't be a connection id
     ├── InvalidArguments              the enqueuer's: what a job was enqueued with doesn't fit it
@@ -42,6 +43,7 @@ __all__ = [
     "RegistryError",
     "SnapshotError",
     "UnexpectedEvent",
+    "UnreadableRecord",
 ]
 
 
@@ -151,6 +153,18 @@ class RecordTooLarge(RegistryError):
             f"room for {self.limit}. Keep less in the route's local variables, or send less before its first "
             "receive"
         )
+
+
+class UnreadableRecord(RegistryError):
+    """What is stored of a connection was written by another release, was damaged, or was planted."""
+
+    def __init__(self, connection_id: str, why: str) -> None:
+        super().__init__(connection_id, why)
+        self.connection_id = connection_id
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"the record of connection {self.connection_id!r} can't be read: {self.why}"
 
 
 class GatewayError(GatesocketError):

@@ -20,7 +20,7 @@ from gatesocket.clock import Clock, milliseconds
 from gatesocket.driver import HAND_OVER_MARGIN, Answer, Driver, Invocation
 from gatesocket.event_loop import KeptLoop
 from gatesocket.events import Connect, Expired, Forwarded, Item, Message, Origin, Wake, parse
-from gatesocket.exceptions import ConfigurationError, RegistryError
+from gatesocket.exceptions import ConfigurationError, UnreadableRecord
 from gatesocket.gateway.base import GatewayClient
 from gatesocket.gateway.management_api import ManagementAPI, endpoint_for
 from gatesocket.lifespan import Lifespan
@@ -195,9 +195,9 @@ class WebSocketHandler:
     async def _expire(self, item: Expired, invocation: Invocation) -> None:
         try:
             record = decode(dict(item.image))
-        except RegistryError:
+        except UnreadableRecord as error:
             # No later try would read it, and the stream would lose what is behind it too.
-            logger.exception("connection %s has expired, and its route can't be ended", item.connection_id)
+            await self._driver_for(None).refuse(error)
             return
         await self._driver_for(None).expire(record, item.identifier, invocation)
 

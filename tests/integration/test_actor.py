@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from gatesocket import ConnectionManager, backend, hibernation
 from gatesocket.backend import Backend
-from gatesocket.driver import MAX_ATTEMPTS, Driver, Invocation
+from gatesocket.driver import Driver, Invocation
 from gatesocket.events import Connect, Disconnect, Message, Origin
 from gatesocket.gateway.fake import FakeGateway
-from gatesocket.registry.base import Registry, Taken
+from gatesocket.registry.base import GiveUp, Registry
 from gatesocket.registry.dynamodb import DynamoDBRegistry
 from gatesocket.registry.items import record_key
 from gatesocket.registry.memory import MemoryRegistry
@@ -154,7 +154,7 @@ class World:
             text = {"message": entry.body, "disconnect": "left"}.get(entry.kind)
             if text is not None and text not in self.arrived:
                 self.arrived.append(text)
-            if isinstance(answer, Taken) and answer.record.attempts > MAX_ATTEMPTS:
+            if isinstance(answer, GiveUp):
                 self.given_up = True
 
     def asked_gateway(self, name: str, args: tuple[Any, ...], answer: Any) -> None:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import pytest
 
-from gatesocket.exceptions import InboxFull, LeaseLost, RecordTooLarge
+from gatesocket.exceptions import InboxFull, LeaseLost, RecordTooLarge, RegistryError
 from gatesocket.registry.base import EVERYONE, Busy, Changes, Entry, Lease, Member, Record, Registry, Taken
 from gatesocket.registry.bounds import NAME_BYTES, Bounds
 
@@ -132,7 +132,7 @@ async def test_an_expired_connection_can_not_be_taken(registry: Registry) -> Non
 async def test_entries_wait_in_order_while_another_holds_the_lease(registry: Registry) -> None:
     await taken(registry)
     assert await registry.take(ANN, THERE, SECOND, now=NOW) == Busy()
-    assert await registry.take(ANN, LEFT, SECOND, now=LATER - 1) == Busy()
+    assert await registry.take(ANN, LEFT, SECOND, now=LATER - 1) == Busy(look_again=30_001)
     record = await registry.get(ANN, now=NOW)
     assert record is not None
     assert (record.inbox, record.lease) == ((HELLO, THERE, LEFT), FIRST)
@@ -173,7 +173,7 @@ async def test_a_full_inbox_takes_nothing_but_a_disconnect(make_registry: MakeRe
     with pytest.raises(InboxFull, match="2 entries of 78 bytes") as caught:
         await registry.take(ANN, Entry("message", "m3", "more"), SECOND, now=NOW)
     assert (caught.value.connection_id, caught.value.entries, caught.value.size) == (ANN, 2, 78)
-    assert await registry.take(ANN, LEFT, SECOND, now=NOW) == Busy()
+    assert await registry.take(ANN, LEFT, SECOND, now=NOW) == Busy(look_again=60_000)
     record = await registry.get(ANN, now=NOW)
     assert record is not None
     assert record.inbox == (HELLO, THERE, LEFT)
@@ -435,17 +435,30 @@ async def test_nobody_else_can_delete_as_its_holder(registry: Registry) -> None:
 
 
 async def test_what_expired_is_restored_without_its_memberships(registry: Registry) -> None:
-    record = replace(RECORD, inbox=(HELLO, LEFT), lease=FIRST, attempts=1, version=4)
-    assert await registry.restore(record) is True
-    assert await registry.get(ANN, now=NOW) == record
+    record = replace(RECORD, inbox=(HELLO,), attempts=1, version=4)
+    later = NOW // 1000 + 60
+    expected = replace(record, inbox=(HELLO, LEFT), expires_at=later, lease=FIRST, attempts=2, version=5)
+    assert await registry.restore(record, LEFT, FIRST, expires_at=later) == Taken(expected)
+    assert await registry.get(ANN, now=NOW) == expected
     assert await members(registry, "lobby") == set()
     assert await registry.delete(ANN, holder="first") is True
 
 
 async def test_a_record_that_is_there_is_not_overwritten(registry: Registry) -> None:
     await registry.create(RECORD)
-    assert await registry.restore(replace(RECORD, snapshot=b"old")) is False
+    old = replace(RECORD, snapshot=b"old")
+    assert await registry.restore(old, LEFT, FIRST, expires_at=RECORD.expires_at) is None
+    with pytest.raises(RegistryError, match="can't be created: its record is IDLE already"):
+        await registry.create(old)
     assert await registry.get(ANN, now=NOW) == RECORD
+
+
+async def test_creating_the_very_same_record_once_more_changes_nothing(registry: Registry) -> None:
+    """As a store's client does whose first answer was lost."""
+    await registry.create(RECORD)
+    await registry.create(RECORD)
+    assert await registry.get(ANN, now=NOW) == RECORD
+    assert await members(registry, "lobby") == {ANN}
 
 
 # Holding back.

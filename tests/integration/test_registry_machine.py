@@ -140,11 +140,12 @@ class Registries(RuleBasedStateMachine):
     @rule(data=st.data(), seconds=st.integers(min_value=1, max_value=20))
     def restore(self, data: st.DataObject, seconds: int) -> None:
         record = self.deleted.pop(data.draw(st.sampled_from(sorted(self.deleted))))
-        lease = Lease(f"h{next(self.ids)}", self.now + seconds * 1000)
+        number = next(self.ids)
+        entry, lease = Entry("disconnect", f"e{number}"), Lease(f"h{number}", self.now + seconds * 1000)
         # Without memberships, as they are gone; whether a release that doesn't happen would write them again is open.
-        restored = replace(record, lease=lease, version=record.version + 1, groups=frozenset(), user=None)
-        assert self.ask(lambda registry: registry.restore(restored))
-        self.held.append((restored, len(restored.inbox)))
+        bare = replace(record, groups=frozenset(), user=None)
+        taken = self.ask(lambda registry: registry.restore(bare, entry, lease, expires_at=EXPIRES_AT))
+        self.held.append((taken.record, len(taken.record.inbox)))
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())

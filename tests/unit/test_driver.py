@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
-from gatesocket.driver import HAND_OVER_MARGIN, LEASE_MARGIN, MAX_ATTEMPTS
+from gatesocket.driver import HAND_OVER_MARGIN, LEASE_MARGIN
 from gatesocket.registry.base import Entry, Lease, Taken
 from gatesocket.registry.bounds import Bounds
 from gatesocket.registry.memory import MemoryRegistry
+from gatesocket.session import MAX_ATTEMPTS
 from support.cloud import Cloud, end_all
 from support.lambda_events import CONNECTION, connect, disconnect, message
 

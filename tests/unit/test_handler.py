@@ -6,7 +6,6 @@ import copy
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -595,7 +594,8 @@ async def test_an_expired_connection_whose_holder_died_is_taken_over_when_the_st
     [change] = event["Records"]
     record = decode(parse(event)[0].image)  # type: ignore[index,union-attr,arg-type]
     lease = Lease("dies", cloud.now + 1000)
-    await cloud.registry.restore(replace(record, expires_at=record.expires_at + 60, lease=lease))
+    earlier = Entry("disconnect", change["dynamodb"]["SequenceNumber"], code=1006)
+    await cloud.registry.restore(record, earlier, lease, expires_at=record.expires_at + 60)
 
     assert await cloud({"Records": [change]}) == {"batchItemFailures": []}
     assert (seen, cloud.delays) == ([], [11])
@@ -607,7 +607,7 @@ async def test_an_expired_connection_whose_holder_died_is_taken_over_when_the_st
 
 async def test_after_a_change_that_failed_the_stream_is_read_again_from_there() -> None:
     class Refusing(MemoryRegistry):
-        async def restore(self, record: Record) -> bool:
+        async def restore(self, record: Record, entry: Entry, lease: Lease, *, expires_at: int) -> Taken | None:
             raise RegistryError("throttled")
 
     cloud, event, seen = await expire(Refusing())
@@ -624,7 +624,7 @@ async def test_after_a_change_that_failed_the_stream_is_read_again_from_there() 
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        ({"schema": {"N": "99"}}, f"connection {CONNECTION} has expired, and its route can't be ended"),
+        ({"schema": {"N": "99"}}, f"connection {CONNECTION} can't go on and is closed with 1012: the record"),
         ({"scope": {"B": "%"}}, "110 of a batch can't be read: expected an SQS record of the wake queue"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatesocket.exceptions import RegistryError
+from gatesocket.exceptions import UnreadableRecord
 from gatesocket.registry.base import Entry, EntryKind, Lease, Record
 from gatesocket.registry.items import (
     SCHEMA,
@@ -99,15 +99,15 @@ def test_what_is_none_has_no_attribute() -> None:
 
 def test_a_record_of_another_schema_is_refused() -> None:
     item = encode(RECORD) | {"schema": {"N": str(SCHEMA + 1)}}
-    with pytest.raises(RegistryError, match=f"has schema {SCHEMA + 1}.*reads schema {SCHEMA}.*Deploy one version"):
+    with pytest.raises(UnreadableRecord, match=f"has schema {SCHEMA + 1}.*reads schema {SCHEMA}.*Deploy one version"):
         decode(item)
 
 
-@pytest.mark.parametrize("missing", sorted(encode(RECORD).keys() - {"sk", "snapshot", "user", "inbox_bytes"}))
+@pytest.mark.parametrize("missing", sorted(encode(RECORD).keys() - {"pk", "sk", "snapshot", "user", "inbox_bytes"}))
 def test_a_record_without_an_attribute_is_refused(missing: str) -> None:
     item = encode(RECORD)
     del item[missing]
-    with pytest.raises(RegistryError, match="wasn't written by Gatesocket, or was damaged"):
+    with pytest.raises(UnreadableRecord, match="wasn't written by Gatesocket, or was damaged"):
         decode(item)
 
 
@@ -127,7 +127,7 @@ def test_a_record_without_an_attribute_is_refused(missing: str) -> None:
     ],
 )
 def test_a_planted_value_is_refused(attribute: str, value: Any) -> None:
-    with pytest.raises(RegistryError, match="wasn't written by Gatesocket, or was damaged"):
+    with pytest.raises(UnreadableRecord, match="wasn't written by Gatesocket, or was damaged"):
         decode(encode(RECORD) | {attribute: value})
 
 

@@ -35,7 +35,7 @@ def consistent(write: Write) -> bool:
         pytest.param(writes.hold_back(HELLO, now=1, bounds=BOUNDS), id="hold back"),
         pytest.param(writes.join("lobby"), id="join"),
         pytest.param(writes.leave("lobby"), id="leave"),
-        pytest.param(writes.restore(), id="restore"),
+        pytest.param(writes.put(), id="put"),
         pytest.param(writes.stop_waiting(), id="stop waiting"),
         pytest.param(writes.delete("holder"), id="delete"),
     ],

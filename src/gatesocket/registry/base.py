@@ -10,6 +10,8 @@ __all__ = [
     "Changes",
     "Entry",
     "EntryKind",
+    "Forget",
+    "GiveUp",
     "Lease",
     "Member",
     "Record",
@@ -132,8 +134,21 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
+class GiveUp(Taken):
+    """The lease is ours, but too many have died of what is in the inbox: drop it, and let the route end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forget(GiveUp):
+    """The lease is ours, but as many again have died of the route's end: let the connection go without it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Busy:
     """Another invocation holds the lease; the entry is in the inbox and that holder will come to it."""
+
+    look_again: int | None = None
+    """Milliseconds until somebody is to look whether it has; None if something else will come to the connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +198,7 @@ class Registry(Protocol):
         """Store the record of a new connection, then the memberships that its *groups* and *user* name.
 
         Raises:
+            RegistryError: there is one of that connection, and it isn't this one.
             RecordTooLarge: it keeps more than a record can hold.
         """
         ...
@@ -195,6 +211,7 @@ class Registry(Protocol):
         Raises:
             InboxFull: the entry wasn't stored. A disconnect always is, and so is a wake that takes the lease: a full
                 inbox must not keep everybody from working it off.
+            UnreadableRecord: the entry wasn't stored, as what is there wasn't written by this release.
         """
         ...
 
@@ -212,10 +229,11 @@ class Registry(Protocol):
         """
         ...
 
-    async def restore(self, record: Record) -> bool:
-        """Put a record back that the store deleted because it had expired; its memberships stay gone.
+    async def restore(self, record: Record, entry: Entry, lease: Lease, *, expires_at: int) -> Taken | None:
+        """Put a record back that the store deleted because it had expired, as `take` would leave it.
 
-        Returns False, and writes nothing, if there is one of that connection.
+        Its memberships stay gone. *expires_at* is in seconds since the epoch. Returns None, and writes nothing, if
+        there is a record of that connection.
         """
         ...
 

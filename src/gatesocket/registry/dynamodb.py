@@ -13,6 +13,7 @@ from gatesocket.registry.base import Busy, Changes, Entry, Lease, Member, Record
 from gatesocket.registry.bounds import Bounds, check_names
 from gatesocket.registry.items import (
     Item,
+    belongings,
     decode,
     encode,
     group_key,
@@ -26,6 +27,7 @@ from gatesocket.registry.items import (
 )
 from gatesocket.registry.merge import merged
 from gatesocket.registry.writes import Write
+from gatesocket.session import Arrived, Created, HeldBack, Restored, advance, busy, restored, taken
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -49,6 +51,9 @@ BATCH: Final = 25
 
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
 """
+
+PAGE: Final = 1000
+"""Memberships in one page. DynamoDB's own 1 MB holds some 17,000, which take long to come and much memory when read."""
 
 FIRST_PAUSE: Final = 0.05
 """Seconds that the first wait for a put-off write takes at the most; each later one may take twice as long."""
@@ -104,8 +109,10 @@ class DynamoDBRegistry:
         """See `Registry.create`."""
         check_names(record.groups, record.user)
         self._bounds.check_kept(record)
-        request: PutItemInputTypeDef = {"TableName": self._table, "Item": encode(record)}
-        await self._call("PutItem", request)
+        if not await self._put(record):
+            # It may be this very call that wrote it, and whose answer was lost.
+            item = await self._get(record.connection_id)
+            advance(None if item is None else decode(item), Created(record), now=0)
         # Only now: a broadcast that finds a member without a record would take the connection for one that is gone.
         await self._write(put=self._memberships(record, record.groups, record.user))
 
@@ -116,16 +123,14 @@ class DynamoDBRegistry:
         for _ in range(ATTEMPTS):
             item = await self._update(connection_id, take, returning="ALL_NEW")
             if item is not None:
-                return Taken(decode(item))
+                return taken(decode(item))
             if await self._update(connection_id, append) is not None:
-                return Busy()
+                return busy(entry, lease, now)
             record = await self.get(connection_id, now=now)
-            if record is None:
-                return None
-            if record.leased(now) and entry in record.inbox:
-                # This very call wrote it, and the answer was lost.
-                return Taken(record) if record.held_by(lease.holder) else Busy()
-            self._bounds.check_room(record, entry, taking=not record.leased(now))
+            after, answer = advance(record, Arrived(entry, lease), now, bounds=self._bounds)
+            if after is record:
+                # There is none, or this very call wrote it and the answer was lost.
+                return answer
         raise _contended("taken", connection_id)
 
     async def release(self, record: Record, changes: Changes, *, seen: int, now: int) -> tuple[Entry, ...]:
@@ -161,24 +166,21 @@ class DynamoDBRegistry:
             return more
         raise ValueError(f"the inbox holds {len(stored.inbox)} entries, so that {seen} can't have been seen")
 
-    async def restore(self, record: Record) -> bool:
+    async def restore(self, record: Record, entry: Entry, lease: Lease, *, expires_at: int) -> Taken | None:
         """See `Registry.restore`."""
-        write = writes.restore()
-        request: PutItemInputTypeDef = {
-            "TableName": self._table,
-            "Item": encode(record),
-            "ConditionExpression": write.condition,
-            "ExpressionAttributeNames": write.names,
-        }
-        return await self._write_if("PutItem", request) is not None
+        again = restored(Restored(record, entry, lease, expires_at))
+        return taken(again) if await self._put(again) else None
 
     async def delete(self, connection_id: str, *, holder: str | None = None) -> bool:
         """See `Registry.delete`."""
         item = await self._delete(connection_id, holder)
         if item is None:
             return False
-        record = decode(item)
-        await self._write(delete=self._memberships(record, record.groups, record.user))
+        groups, user = belongings(item)
+        memberships = [group_membership(connection_id, group, None, 0, shards=self._shards) for group in sorted(groups)]
+        if user is not None:
+            memberships.append(user_membership(connection_id, user, 0))
+        await self._write(delete=memberships)
         return True
 
     async def get(self, connection_id: str, *, now: int) -> Record | None:
@@ -194,12 +196,10 @@ class DynamoDBRegistry:
             if await self._update(connection_id, write) is not None:
                 return True
             record = await self.get(connection_id, now=now)
-            if record is None or record.live:
-                return False
-            if entry in record.inbox:
-                # This very call wrote it, and the answer was lost.
-                return True
-            self._bounds.check_room(record, entry, taking=False)
+            after, answer = advance(record, HeldBack(entry), now, bounds=self._bounds)
+            if after is record:
+                # There is none, it is live, or this very call wrote it and the answer was lost.
+                return answer is not None
         raise _contended("reached", connection_id)
 
     async def join(self, connection_id: str, group: str, *, user: str | None, expires_at: int) -> bool:
@@ -284,8 +284,29 @@ class DynamoDBRegistry:
         return item
 
     async def _update(self, connection_id: str, write: Write, *, returning: "ReturnValueType" = "NONE") -> Item | None:
-        """Do *write* on a record; return what DynamoDB returns of it, None if the condition doesn't hold."""
-        return await self._update_item(record_key(connection_id), write, returning=returning)
+        """Do *write* on a record; return what DynamoDB returns of it, None if the condition doesn't hold.
+
+        Raises:
+            UnreadableRecord: the write doesn't fit what is stored.
+        """
+        try:
+            return await self._update_item(record_key(connection_id), write, returning=returning)
+        except RegistryError as error:
+            if isinstance(error.__cause__, Refused) and error.__cause__.code == "ValidationException":
+                # An attribute may be of another type than any that this release writes.
+                await self.get(connection_id, now=0)
+            raise
+
+    async def _put(self, record: Record) -> bool:
+        """Put a record where none is; return whether that was so."""
+        write = writes.put()
+        request: PutItemInputTypeDef = {
+            "TableName": self._table,
+            "Item": encode(record),
+            "ConditionExpression": write.condition,
+            "ExpressionAttributeNames": write.names,
+        }
+        return await self._write_if("PutItem", request) is not None
 
     async def _update_item(self, key: Item, write: Write, *, returning: "ReturnValueType" = "NONE") -> Item | None:
         request: UpdateItemInputTypeDef = {
@@ -324,9 +345,7 @@ class DynamoDBRegistry:
         check_names({group}, None)
         return merged([self._query(group_key(group, shard), now, counting=counting) for shard in range(self._shards)])
 
-    async def _query(
-        self, partition: str, now: int, *, counting: bool = False
-    ) -> AsyncGenerator[dict[str, Any], None]:
+    async def _query(self, partition: str, now: int, *, counting: bool = False) -> AsyncGenerator[dict[str, Any], None]:
         """Query the unexpired memberships of one partition, page by page."""
         request: QueryInputTypeDef = {
             "TableName": self._table,
@@ -338,6 +357,8 @@ class DynamoDBRegistry:
         }
         if counting:
             request["Select"] = "COUNT"
+        else:
+            request["Limit"] = PAGE
         while True:
             page = await self._call("Query", request)
             yield page

@@ -17,7 +17,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
 from zlib import crc32
 
-from gatesocket.exceptions import RegistryError
+from gatesocket.exceptions import UnreadableRecord
 from gatesocket.registry.base import Entry, EntryKind, Lease, Member, Record
 from gatesocket.registry.bounds import inbox_bytes
 
@@ -33,6 +33,7 @@ __all__ = [
     "PRESENT",
     "SCHEMA",
     "Item",
+    "belongings",
     "decode",
     "decode_entry",
     "encode",
@@ -141,27 +142,29 @@ def decode(item: Item) -> Record:
     """Return the record that `encode` made *item* of.
 
     Raises:
-        RegistryError: it is no such item, or one of another schema.
+        UnreadableRecord: it is no such item, or one of another schema.
     """
+    connection_id = item["pk"]["S"].removeprefix("C#")
     try:
         if (schema := int(item["schema"]["N"])) != SCHEMA:
-            raise RegistryError(
-                f"the record {item['pk']['S']!r} has schema {schema}, but this Gatesocket reads schema {SCHEMA}. "
-                "Deploy one version to every function that uses the table"
+            raise UnreadableRecord(
+                connection_id,
+                f"it has schema {schema}, but this Gatesocket reads schema {SCHEMA}. Deploy one version to every "
+                "function that uses the table",
             )
-        return _decode(item)
+        return _decode(connection_id, item)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        raise RegistryError(
-            f"the record {item.get('pk')} wasn't written by Gatesocket, or was damaged: {error!r}"
+        raise UnreadableRecord(
+            connection_id, f"it wasn't written by Gatesocket, or was damaged: {type(error).__name__}: {error}"
         ) from error
 
 
-def _decode(item: Item) -> Record:
+def _decode(connection_id: str, item: Item) -> Record:
     lease = None
     if "lease_holder" in item:
         lease = Lease(item["lease_holder"]["S"], int(item["lease_expires_at"]["N"]))
     return Record(
-        connection_id=item["pk"]["S"].removeprefix("C#"),
+        connection_id=connection_id,
         scope=item["scope"]["B"],
         connected_at=int(item["connected_at"]["N"]),
         expires_at=int(item["expires_at"]["N"]),
@@ -175,6 +178,11 @@ def _decode(item: Item) -> Record:
         groups=frozenset(item["groups"]["M"]),
         user=item["user"]["S"] if "user" in item else None,
     )
+
+
+def belongings(item: Item) -> tuple[frozenset[str], str | None]:
+    """Return the groups and the user that a record's item names, as far as one of another schema does so as ours."""
+    return frozenset(item.get("groups", {}).get("M", {})), item.get("user", {}).get("S")
 
 
 def encode_entry(entry: Entry) -> str:

@@ -1,14 +1,17 @@
-"""The registry of one process: what DynamoDB does, in dictionaries."""
+"""The registry of one process: `gatesocket.session` on dictionaries, and the memberships beside it."""
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from gatesocket.exceptions import LeaseLost
 from gatesocket.registry.base import Busy, Changes, Entry, Lease, Member, Record, Taken
 from gatesocket.registry.bounds import Bounds, check_names
+from gatesocket.session import Arrived, Created, Ended, Event, HeldBack, Released, Restored, advance
 
 __all__ = ["MemoryRegistry"]
+
+E = TypeVar("E")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +42,12 @@ class MemoryRegistry:
         """See `Registry.create`."""
         check_names(record.groups, record.user)
         self._bounds.check_kept(record)
-        self._records[record.connection_id] = record
+        self._happen(record.connection_id, Created(record))
         self._add(record, record.groups, record.user)
 
     async def take(self, connection_id: str, entry: Entry, lease: Lease, *, now: int) -> Taken | Busy | None:
         """See `Registry.take`."""
-        record = self._current(connection_id, now)
-        if record is None:
-            return None
-        if record.leased(now):
-            if entry in record.inbox:
-                return Taken(record) if record.held_by(lease.holder) else Busy()
-            self._append(record, entry)
-            return Busy()
-        longer = self._append(record, entry, taking=True)
-        taken = replace(longer, lease=lease, attempts=record.attempts + 1, version=record.version + 1)
-        self._records[connection_id] = taken
-        return Taken(taken)
+        return self._happen(connection_id, Arrived(entry, lease), now=now)
 
     async def release(self, record: Record, changes: Changes, *, seen: int, now: int) -> tuple[Entry, ...]:
         """See `Registry.release`."""
@@ -63,56 +55,45 @@ class MemoryRegistry:
             raise ValueError(f"connection {record.connection_id!r} was not taken, so that it can't be released")
         check_names(changes.joined, changes.user)
         self._bounds.check_kept(record.after(changes))
-        stored = self._current(record.connection_id, now)
-        if stored is None or not stored.held_by(record.lease.holder):
-            raise LeaseLost(record.connection_id)
-        if seen > len(stored.inbox):
-            raise ValueError(f"the inbox holds {len(stored.inbox)} entries, so that {seen} can't have been seen")
-        if more := stored.inbox[seen:]:
-            return more
-        after = stored.after(changes)
-        self._remove(stored.connection_id, changes.left, stored.user)
-        self._add(after, changes.joined, after.user)
-        self._records[stored.connection_id] = after
-        if stored.waits and not after.waits:
-            self._stop_waiting(after)
+        before = self._records.get(record.connection_id)
+        more = self._happen(record.connection_id, Released(record, changes, seen), now=now)
+        if more is not None:
+            return more.entries
+        after = self._records[record.connection_id]
+        if before is not None and before is not after:
+            self._remove(before.connection_id, changes.left, before.user)
+            self._add(after, changes.joined, after.user)
+            if before.waits and not after.waits:
+                self._stop_waiting(after)
         return ()
 
-    async def restore(self, record: Record) -> bool:
+    async def restore(self, record: Record, entry: Entry, lease: Lease, *, expires_at: int) -> Taken | None:
         """See `Registry.restore`."""
-        if record.connection_id in self._records:
-            return False
-        self._records[record.connection_id] = record
-        return True
+        return self._happen(record.connection_id, Restored(record, entry, lease, expires_at))
 
     async def delete(self, connection_id: str, *, holder: str | None = None) -> bool:
         """See `Registry.delete`."""
-        record = self._records.get(connection_id)
-        if record is None:
-            return False
-        if holder is not None and not record.held_by(holder):
-            raise LeaseLost(connection_id)
-        self.forget(connection_id)
-        return True
+        forgotten = self._happen(connection_id, Ended(holder))
+        if forgotten is not None:
+            self._remove(connection_id, forgotten.record.groups, forgotten.record.user)
+        return forgotten is not None
 
-    def forget(self, connection_id: str) -> None:
-        """Delete a connection at once, for who can't await; do nothing if there is none."""
-        record = self._records.pop(connection_id, None)
-        if record is not None:
-            self._remove(connection_id, record.groups, record.user)
+    def forget(self, connection_id: str) -> frozenset[str]:
+        """Delete a connection at once, for who can't await; return the groups that it was in, none if there is none."""
+        forgotten = self._happen(connection_id, Ended())
+        if forgotten is None:
+            return frozenset()
+        self._remove(connection_id, forgotten.record.groups, forgotten.record.user)
+        return forgotten.record.groups
 
     async def get(self, connection_id: str, *, now: int) -> Record | None:
         """See `Registry.get`."""
-        return self._current(connection_id, now)
+        record = self._records.get(connection_id)
+        return None if record is None or record.expired(now) else record
 
     async def hold_back(self, connection_id: str, entry: Entry, *, now: int) -> bool:
         """See `Registry.hold_back`."""
-        record = self._current(connection_id, now)
-        if record is None or record.live:
-            return False
-        if entry not in record.inbox:
-            self._append(record, entry)
-        return True
+        return self._happen(connection_id, HeldBack(entry), now=now) is not None
 
     async def join(self, connection_id: str, group: str, *, user: str | None, expires_at: int) -> bool:
         """See `Registry.join`."""
@@ -159,15 +140,14 @@ class MemoryRegistry:
     async def aclose(self) -> None:
         """Do nothing: there is nothing to let go of."""
 
-    def _current(self, connection_id: str, now: int) -> Record | None:
-        record = self._records.get(connection_id)
-        return None if record is None or record.expired(now) else record
-
-    def _append(self, record: Record, entry: Entry, *, taking: bool = False) -> Record:
-        self._bounds.check_room(record, entry, taking=taking)
-        longer = replace(record, inbox=(*record.inbox, entry))
-        self._records[record.connection_id] = longer
-        return longer
+    def _happen(self, connection_id: str, event: Event[E], *, now: int = 0) -> E:
+        """Let *event* happen; without *now* if it makes no difference to it whether the record has expired."""
+        after, effect = advance(self._records.get(connection_id), event, now, bounds=self._bounds)
+        if after is None:
+            self._records.pop(connection_id, None)
+        else:
+            self._records[connection_id] = after
+        return effect
 
     def _add(self, record: Record, groups: Iterable[str], user: str | None) -> None:
         membership = _Membership(record.user, record.expires_at, record.waits)

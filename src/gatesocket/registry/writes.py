@@ -1,4 +1,6 @@
-"""The conditional writes to a record: pure functions from what is wanted to one UpdateItem each.
+"""The conditional writes to a record: the table of `gatesocket.session` in DynamoDB's language.
+
+Pure functions from what is wanted to one UpdateItem each.
 
 A lease in time, as DynamoDB's conditions see it::
 
@@ -17,16 +19,16 @@ from typing import Final
 
 from gatesocket.registry.base import Changes, Entry, Lease, Record
 from gatesocket.registry.bounds import Bounds, entry_bytes, inbox_bytes
-from gatesocket.registry.items import PRESENT, Item, encode_entry, number
+from gatesocket.registry.items import PRESENT, SCHEMA, Item, encode_entry, number
 
-__all__ = ["Write", "append", "delete", "hold_back", "join", "leave", "release", "restore", "stop_waiting", "take"]
+__all__ = ["Write", "append", "delete", "hold_back", "join", "leave", "put", "release", "stop_waiting", "take"]
 
 # The clauses of the conditions. Each is named for what it says of the record, and a record that doesn't exist fails
 # every one of them but the first half of FREE, which never stands without CURRENT: a comparison with an absent
 # attribute is false.
 
-CURRENT: Final = "#expires_at > :now_seconds"
-"""The record exists and isn't past its time to live, which DynamoDB may be late to act on."""
+CURRENT: Final = "#schema = :schema AND #expires_at > :now_seconds"
+"""The record exists in the form of this release, and isn't past its time to live; DynamoDB may be late to act on it."""
 
 FREE: Final = "(attribute_not_exists(#lease_holder) OR #lease_expires_at <= :now)"
 """Nobody has the lease: it was given up, or its holder has died."""
@@ -100,8 +102,8 @@ def hold_back(entry: Entry, *, now: int, bounds: Bounds) -> Write:
     return _into_inbox("", [CURRENT, NOT_LIVE, NEW], values, entry=entry, now=now, bounds=bounds)
 
 
-def restore() -> Write:
-    """Put a record back where none is; it is a PutItem, so that there is nothing to update."""
+def put() -> Write:
+    """Put a record where none is; it is a PutItem, so that there is nothing to update."""
     return Write("", "attribute_not_exists(#pk)")
 
 
@@ -109,6 +111,7 @@ def _into_inbox(
     also: str, clauses: list[str], values: Item, *, entry: Entry, now: int, bounds: Bounds, taking: bool = False
 ) -> Write:
     values = values | {
+        ":schema": number(SCHEMA),
         ":now_seconds": number(now // 1000),
         ":entries": {"L": [{"S": encode_entry(entry)}]},
         ":entry_bytes": number(entry_bytes(entry)),
@@ -133,6 +136,7 @@ def release(record: Record, lease: Lease, changes: Changes, *, seen: int, now: i
     ]
     removals = ["#lease_holder", "#lease_expires_at"]
     values: Item = {
+        ":schema": number(SCHEMA),
         ":now_seconds": number(now // 1000),
         ":holder": {"S": lease.holder},
         ":seen": number(seen),
