@@ -1,11 +1,13 @@
 """The commands of ``gatesocket``; what takes time to import is imported by the command that needs it."""
 
 import importlib
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import parse_qsl
 
 import typer
 
@@ -13,6 +15,8 @@ from gatesocket.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from gatesocket.emulator.dev import Options
+    from gatesocket.emulator.samples import SampleConnection
+    from gatesocket.events import WebSocketEvent
 
 __all__ = ["application", "load_app"]
 
@@ -34,6 +38,9 @@ _Runtimes = Annotated[
 ]
 _Parameters = Annotated[
     list[str] | None, typer.Option("--parameter", metavar="NAME=VALUE", help="A value for a template parameter.")
+]
+_Record = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Write each Lambda event into a file of this directory.")
 ]
 _App = Annotated[
     str | None,
@@ -64,13 +71,14 @@ def dev(
     reload: _Reload = True,
     region: _Region = "us-east-1",
     parameter: _Parameters = None,
+    record: _Record = None,
     app: _App = None,
     app_dir: _AppDir = None,
 ) -> None:
     """Run the app and all that its template asks for on this machine, and print the address."""
     from gatesocket.emulator.dev import Options  # noqa: PLC0415
 
-    options = Options(template, _parameters(parameter), region, runtimes, with_edge=True)
+    options = Options(template, _parameters(parameter), region, runtimes, with_edge=True, record=record)
     if mode is Mode.UVICORN:
         _run_app(options, app, app_dir, host, port, reload=reload)
     else:
@@ -87,11 +95,12 @@ def emulate(
     reload: _Reload = True,
     region: _Region = "us-east-1",
     parameter: _Parameters = None,
+    record: _Record = None,
 ) -> None:
     """Run the WebSocket API of any SAM template with Python functions, as API Gateway would."""
     from gatesocket.emulator.dev import Options  # noqa: PLC0415
 
-    options = Options(template, _parameters(parameter), region, runtimes, with_edge=False)
+    options = Options(template, _parameters(parameter), region, runtimes, with_edge=False, record=record)
     _run_stack(options, host, port, reload=reload)
 
 
@@ -99,16 +108,63 @@ def emulate(
 def check(
     app: Annotated[str, typer.Argument(metavar="MODULE:APP", help="The ASGI app.")],
     *,
-    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     app_dir: Annotated[Path, typer.Option(help="The directory to import the app from.")] = Path(),
 ) -> None:
     """Say what of an app's WebSocket routes would not survive hibernation; exit with 1 if anything."""
     from gatesocket.hibernation import check as check_app  # noqa: PLC0415
 
     report = check_app(load_app(app, app_dir))
-    typer.echo(report.to_json() if json else str(report))
+    typer.echo(report.to_json() if as_json else str(report))
     if report.findings:
         raise typer.Exit(1)
+
+
+events = typer.Typer(help="Print a sample event as JSON, as for `sam local invoke -e -`.", no_args_is_help=True)
+application.add_typer(events, name="event")
+
+_ConnectionId = Annotated[str | None, typer.Option(help="The connection's id. [default: the same in each call]")]
+_Stage = Annotated[str, typer.Option(help="The API's stage.")]
+
+
+@events.command("connect")
+def print_connect(
+    url: Annotated[str, typer.Argument(help="Path and query of the connection's URL, as in /ws/lobby?name=ann.")] = "",
+    *,
+    header: Annotated[
+        list[str] | None, typer.Option(metavar="NAME:VALUE", help="A header of the client's handshake.")
+    ] = None,
+    connection_id: _ConnectionId = None,
+    stage: _Stage = "prod",
+) -> None:
+    """Print the event of a handshake."""
+    _print(_sample(connection_id, stage, url=url, headers=header or []).connect)
+
+
+@events.command("message")
+def print_message(
+    text: Annotated[str, typer.Argument(help="The message.")],
+    *,
+    route_key: Annotated[str | None, typer.Option(help="The route that it goes to. [default: $default]")] = None,
+    connection_id: _ConnectionId = None,
+    stage: _Stage = "prod",
+) -> None:
+    """Print the event of a message."""
+    _print(_sample(connection_id, stage, route_key=route_key).message(text))
+
+
+@events.command("disconnect")
+def print_disconnect(
+    *,
+    code: Annotated[
+        int | None, typer.Option(help="The client's close code. [default: none, of a connection that broke]")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="The client's reason.")] = "",
+    connection_id: _ConnectionId = None,
+    stage: _Stage = "prod",
+) -> None:
+    """Print the event of a connection's end."""
+    _print(_sample(connection_id, stage).disconnect(code, reason))
 
 
 def load_app(spec: str, directory: Path) -> Callable[..., Any]:
@@ -145,6 +201,43 @@ def _parameters(given: list[str] | None) -> dict[str, str]:
             raise ConfigurationError(f"a parameter is given as NAME=VALUE; got {text!r}")
         pairs[name] = value
     return pairs
+
+
+def _sample(
+    connection_id: str | None,
+    stage: str,
+    *,
+    url: str = "",
+    headers: Sequence[str] = (),
+    route_key: str | None = None,
+) -> "SampleConnection":
+    from gatesocket.clock import milliseconds  # noqa: PLC0415
+    from gatesocket.emulator import edge  # noqa: PLC0415
+    from gatesocket.emulator.events import Handshake  # noqa: PLC0415
+    from gatesocket.emulator.samples import SAMPLE_CONNECTION, SampleConnection  # noqa: PLC0415
+
+    path, _, query = url.partition("?")
+    if path:
+        _, query = edge.rewrite(path, query, stage=stage)
+    handshake = Handshake(tuple(map(_header, headers)), tuple(parse_qsl(query, keep_blank_values=True)), "192.0.2.1")
+    return SampleConnection(
+        handshake,
+        connection_id=connection_id or SAMPLE_CONNECTION,
+        stage=stage,
+        route_key=route_key,
+        now=milliseconds(),
+    )
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon:
+        raise ConfigurationError(f"a header is given as NAME:VALUE; got {text!r}")
+    return name.strip(), value.strip()
+
+
+def _print(event: "WebSocketEvent") -> None:
+    typer.echo(json.dumps(event, indent=2))
 
 
 def _run_stack(options: "Options", host: str, port: int, *, reload: bool) -> None:

@@ -289,3 +289,30 @@ def test_python_m_gatesocket_is_the_same_command(
         runpy.run_path(__main__.__file__, run_name="__main__")
     assert ended.value.code == 0
     assert "emulate" in capsys.readouterr().out
+
+
+def test_event_prints_the_events_of_one_connection(run: Run) -> None:
+    printed = [
+        run("event", "connect", "/ws/lobby?name=ann", "--header", "Cookie: a=b", "--stage", "dev"),
+        run("event", "message", "hello"),
+        run("event", "disconnect", "--code", "1001", "--reason", "bye"),
+    ]
+    assert [(status, error) for status, _, error in printed] == [(0, "")] * 3
+    connect, message, disconnect = (json.loads(out) for _, out, _ in printed)
+    assert connect["queryStringParameters"] == {"__path": "/ws/lobby", "name": "ann"}
+    assert connect["requestContext"]["stage"] == "dev"
+    assert connect["headers"]["Cookie"] == "a=b"
+    assert message["body"] == "hello"
+    assert message["requestContext"]["routeKey"] == "$default"
+    assert disconnect["requestContext"]["disconnectStatusCode"] == 1001
+    assert len({event["requestContext"]["connectionId"] for event in (connect, message, disconnect)}) == 1
+
+
+def test_event_takes_a_query_without_a_path_as_it_is(run: Run) -> None:
+    _, out, _ = run("event", "connect", "?name=ann")
+    assert json.loads(out)["queryStringParameters"] == {"name": "ann"}
+
+
+def test_a_header_without_a_value_is_refused(run: Run) -> None:
+    status, out, error = run("event", "connect", "--header", "Cookie")
+    assert (status, out, error) == (2, "", "gatesocket: a header is given as NAME:VALUE; got 'Cookie'\n")

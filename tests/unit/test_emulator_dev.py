@@ -63,8 +63,8 @@ def leave_logging_alone() -> Iterator[None]:
 CLIENT = os.path.relpath(Path(sys.executable).with_name("websockets"))
 
 
-def options(template: Path, *, with_edge: bool = True) -> Options:
-    return Options(template, {}, "us-east-1", runtimes=None, with_edge=with_edge)
+def options(template: Path, *, with_edge: bool = True, **others: Any) -> Options:
+    return Options(template, {}, "us-east-1", runtimes=None, with_edge=with_edge, **others)
 
 
 def end_after_a_request(listening: socket.socket, answers: list[str]) -> threading.Thread:
@@ -131,6 +131,15 @@ def test_the_banner_names_only_what_there_is(template: Path, capsys: pytest.Capt
     assert answers == ['{"message": "Not Found"}']
     assert "page" not in printed
     assert "__path" not in printed
+
+
+def test_the_events_of_a_stack_are_recorded(template: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    events = template.parent / "events"
+    with bind("127.0.0.1", 0) as listening:
+        client = end_after_a_request(listening, [])
+        run(options(template, record=events), [listening])
+        client.join()
+    assert [path.name for path in events.iterdir()] == ["000001-Function-http.json"]
 
 
 def test_what_cannot_be_started_ends_with_one_line(template: Path, capsys: pytest.CaptureFixture[str]) -> None:

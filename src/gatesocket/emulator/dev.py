@@ -15,7 +15,9 @@ import uvicorn
 from uvicorn.supervisors.statreload import StatReload
 
 from gatesocket.emulator import log
+from gatesocket.emulator.activity import all_of
 from gatesocket.emulator.edge import PATH_PARAMETER
+from gatesocket.emulator.recorder import Recorder
 from gatesocket.emulator.server import Application, Server
 from gatesocket.emulator.stack import Stack
 from gatesocket.emulator.template import load
@@ -43,6 +45,8 @@ class Options:
     """Processes for each function; None runs functions in this process."""
     with_edge: bool
     """Whether a WebSocket can be opened on any path, as through the deployed edge."""
+    record: Path | None = None
+    """A directory for the functions' events; None keeps none."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -112,7 +116,8 @@ async def _run(options: Options, listening: socket.socket) -> None:
     template = load(options.template, region=options.region, parameters=options.parameters)
     host, port = listening.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    stack = Stack(template, region=options.region, gateway_address=address, runtimes=options.runtimes)
+    watch = all_of(log.write, *([Recorder(options.record)] if options.record else []))
+    stack = Stack(template, region=options.region, gateway_address=address, runtimes=options.runtimes, watch=watch)
     async with stack:
         sys.stdout.write(_banner(options, stack, address, template.example))
         sys.stdout.flush()
