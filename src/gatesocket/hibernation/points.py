@@ -346,10 +346,18 @@ def inside(*nodes: ast.AST) -> Iterator[ast.AST]:
     while waiting:
         node = waiting.pop()
         yield node
-        if not isinstance(node, _OWN_SCOPE):
-            waiting.extend(ast.iter_child_nodes(node))
+        if isinstance(node, _OWN_SCOPE):
+            continue
+        # As `ast.iter_child_nodes`, in a third of the time.
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if isinstance(value, ast.AST):
+                waiting.append(value)
+            elif isinstance(value, list):
+                waiting += [each for each in value if isinstance(each, ast.AST)]
 
 
+@functools.lru_cache(maxsize=1024)
 def _assigned(node: FunctionNode) -> frozenset[str]:
     """The names that are local to *node*."""
     arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg]
@@ -372,6 +380,7 @@ def _assigned(node: FunctionNode) -> frozenset[str]:
     return frozenset(names - elsewhere)
 
 
+@functools.lru_cache(maxsize=1024)
 def _defined(node: FunctionNode) -> dict[str, FunctionNode]:
     """The functions defined in *node*, undecorated and once only: a call of the name is a call of that function."""
     found: dict[str, FunctionNode] = {}

@@ -25,7 +25,13 @@ class PointAwait(ast.Await):
 
 def placed(like: ast.AST, node: _Node) -> _Node:
     """Give *node* the place of *like* in the source, so that tracebacks point at the user's line."""
-    return ast.fix_missing_locations(ast.copy_location(node, like))
+    ast.copy_location(node, like)
+    waiting: list[ast.AST] = [node]
+    while waiting:
+        # What has a place already has given one to all that is in it.
+        children = [child for child in ast.iter_child_nodes(waiting.pop()) if not hasattr(child, "lineno")]
+        waiting += [ast.copy_location(child, like) for child in children]
+    return node
 
 
 def changed(node: _Node, **fields: Any) -> _Node:

@@ -223,9 +223,14 @@ def _cold() -> ast.expr:
 class _Guard:
     def __init__(self, entered: Mapping[int, str]) -> None:
         self.entered = entered
+        self._points: dict[ast.AST, frozenset[int]] = {}
 
     def points(self, *nodes: ast.AST) -> frozenset[int]:
-        return frozenset(child.number for child in inside(*nodes) if isinstance(child, PointAwait))
+        """The numbers of the points in *nodes*, which are asked for on each level around them."""
+        for node in nodes:
+            if node not in self._points:
+                self._points[node] = frozenset(each.number for each in inside(node) if isinstance(each, PointAwait))
+        return frozenset().union(*(self._points[node] for node in nodes))
 
     def block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
         """Guard a block that is entered either cold or with the resume point inside of it."""
@@ -282,13 +287,13 @@ class _Guard:
             awaited = ast.IfExp(_activation("direct"), ast.Call(_activation("next"), [], []), awaited)
             # A framework between us and the receive may have ended as if nothing had happened.
             after.append(ast.If(_leaving(), [ast.Raise(runtime_name("Hibernate", point))], []))
-        found = ast.fix_missing_locations(ast.copy_location(ast.Await(awaited), point))
+        found = placed(point, ast.Await(awaited))
         return [placed(node, each) for each in (*here, statement(found), *after)]
 
     def test(self, test: ast.expr, body: list[ast.stmt]) -> ast.expr:
         points = self.points(*body)
         inside = _among(points) if points else ast.Constant(value=False)
-        return ast.copy_location(ast.IfExp(load(".at"), inside, test), test)
+        return placed(test, ast.IfExp(load(".at"), inside, test))
 
     def loop(self, node: ast.For) -> ast.stmt:
         points = self.points(*node.body)
@@ -297,7 +302,7 @@ class _Guard:
             # The loop has ended if the point is in its `else`.
             ended = ast.Tuple([], ast.Load())
             again = ast.IfExp(_among(points), again, ended) if points else ended
-        iterator = ast.copy_location(ast.IfExp(_cold(), node.iter, again), node.iter)
+        iterator = placed(node.iter, ast.IfExp(_cold(), node.iter, again))
         return placed(node, ast.For(node.target, iterator, self.block(node.body), self.block(node.orelse)))
 
     def with_block(self, node: ast.With | ast.AsyncWith) -> ast.stmt:
@@ -311,7 +316,7 @@ class _Guard:
             target = body.pop(0)
             takes = ast.Call(_activation("takes"), [load(".at"), ast.Constant(self.entered[number])], [])
             first = [placed(target, ast.If(takes, [target], []))]
-        items = [ast.withitem(ast.copy_location(manager, item.context_expr), item.optional_vars)]
+        items = [ast.withitem(placed(item.context_expr, manager), item.optional_vars)]
         return placed(node, type(node)(items, [*first, *self.block(body)]))
 
     def try_block(self, node: ast.Try) -> ast.stmt:
