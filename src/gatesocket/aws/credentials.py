@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gatesocket.aws.sigv4 import Credentials
@@ -108,13 +109,15 @@ class Chain:
     def __init__(self) -> None:
         self._resolved: Resolved | None = None
         self._credentials: Credentials | None = None
+        self._turn = Lock()
+        """Held while botocore looks or renews: it says that nothing is needed before it gives the new ones."""
 
     async def get(self) -> Credentials:
         """See `Provider.get`."""
         # `refresh_needed` looks at the clock only: botocore begins to renew a quarter of an hour before they expire.
         needed = getattr(self._resolved, "refresh_needed", None)
-        if self._credentials is None or (needed is not None and needed()):
-            self._credentials = await asyncio.to_thread(self._find)
+        if self._credentials is None or self._turn.locked() or (needed is not None and needed()):
+            return await asyncio.to_thread(self._find)
         return self._credentials
 
     def reject(self) -> bool:
@@ -123,15 +126,16 @@ class Chain:
         return True
 
     def _find(self) -> Credentials:
-        with _botocore("credentials"):
+        with self._turn, _botocore("credentials"):
             from botocore.session import Session  # noqa: PLC0415  # see the module's docstring
 
             resolved = self._resolved or Session().get_credentials()
             frozen = None if resolved is None else resolved.get_frozen_credentials()
-        if frozen is None or frozen.access_key is None or frozen.secret_key is None:
-            raise ConfigurationError(f"there are no AWS credentials. {REMEDY}")
-        self._resolved = resolved
-        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+            if frozen is None or frozen.access_key is None or frozen.secret_key is None:
+                raise ConfigurationError(f"there are no AWS credentials. {REMEDY}")
+            self._resolved = resolved
+            self._credentials = Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+            return self._credentials
 
 
 @contextmanager

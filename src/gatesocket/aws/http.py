@@ -52,7 +52,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, loop: asyncio.AbstractEventLoop, address: Address) -> None:
         self._loop = loop
         self._address = address
-        self._transport: asyncio.Transport | None = None
+        self._transport: asyncio.Transport  # once connected, which whoever makes one waits for
         self._answer: asyncio.Future[Response] | None = None
         self._parser = ResponseParser()
         self._asked = 0
@@ -66,7 +66,7 @@ class _Connection(asyncio.Protocol):
     @property
     def usable(self) -> bool:
         """Whether another request may be sent."""
-        return self._transport is not None and not self._transport.is_closing()
+        return not self._transport.is_closing()
 
     async def exchange(self, request: bytes, seconds: float) -> Response:
         """Send a request and wait for its response; afterwards the connection is `usable` or closed.
@@ -75,7 +75,6 @@ class _Connection(asyncio.Protocol):
             _Stale: see there.
             Unreachable: no response came, or none that HTTP knows.
         """
-        assert self._transport is not None  # noqa: S101 (connected: the pool has waited for that)
         self._parser = ResponseParser()
         self._heard = False
         self._asked += 1
@@ -98,8 +97,7 @@ class _Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once; `lost` tells when that has happened."""
-        if self._transport is not None:
-            self._transport.abort()
+        self._transport.abort()
 
     def _give_up(self, seconds: float) -> None:
         self._fail(Unreachable(f"{self._address} didn't answer within {seconds:g} s"))

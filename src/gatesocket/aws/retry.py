@@ -106,8 +106,4 @@ def pause(error: Refused | Unreachable, policy: Policy, *, made: int, elapsed: f
 
 
 def _helps(error: Refused | Unreachable) -> bool:
-    match error:
-        case Unreachable():
-            return True
-        case Refused(code=code, status=status):
-            return status in STATUSES or code in THROTTLED
+    return isinstance(error, Unreachable) or error.status in STATUSES or error.code in THROTTLED
