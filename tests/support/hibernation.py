@@ -6,8 +6,8 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 
-from gatesocket.hibernation import prepare, run
-from support.lives import scope
+from gatesocket.hibernation import prepare
+from support.lives import one_run, scope
 
 __all__ = ["Connection", "serving"]
 
@@ -46,15 +46,7 @@ class Connection:
 
     async def run(self, *messages: dict[str, Any]) -> None:
         """Run the app until it has taken *messages*."""
-        waiting = list(messages)
-        hibernated = await run(
-            self.app,
-            self.scope,
-            lambda: waiting.pop(0) if waiting else None,
-            self.send,
-            blueprint=self.blueprint,
-            snapshot=self.snapshot,
-        )
+        hibernated = await one_run(self.app, self.scope, messages, self.send, self.blueprint, self.snapshot)
         self.snapshot = hibernated.snapshot if hibernated else None
 
     async def send(self, message: Any) -> None:

@@ -15,7 +15,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from gatesocket.hibernation import prepare, run
+from gatesocket.hibernation import Blueprint, prepare, run
+from gatesocket.hibernation.runtime import Hibernated
 
 Frame = str | bytes | int
 """A text or binary message; the close code of a client that leaves."""
@@ -159,22 +160,28 @@ async def long_lived(module: ModuleType, path: str, frames: Iterable[Frame]) -> 
     return list(transcript)
 
 
+async def one_run(
+    app: Any,
+    scope: dict[str, Any],
+    messages: Iterable[dict[str, Any]],
+    send: Callable[[Any], Awaitable[None]],
+    blueprint: Blueprint,
+    snapshot: bytes | None,
+) -> Hibernated | None:
+    """Run *app* from *snapshot* until it has taken *messages*."""
+    waiting = list(messages)
+    return await run(
+        app, scope, lambda: waiting.pop(0) if waiting else None, send, blueprint=blueprint, snapshot=snapshot
+    )
+
+
 async def hibernating(image: Callable[[], ModuleType], path: str, frames: Iterable[Frame]) -> list[tuple[Any, ...]]:
     """Live as in the cloud: each message finds a new image of the module, and the bytes that the last one left."""
     transcript.clear()
     snapshot: bytes | None = None
     for message in messages(frames):
         module = image()
-        blueprint = prepare(module.app)
-        waiting = [message]
-        life = run(
-            module.app,
-            scope(path),
-            lambda waiting=waiting: waiting.pop() if waiting else None,  # type: ignore[misc]
-            send,
-            blueprint=blueprint,
-            snapshot=snapshot,
-        )
+        life = one_run(module.app, scope(path), [message], send, prepare(module.app), snapshot)
         hibernated = await ending(life, str(module.__file__))
         if hibernated is None:
             break

@@ -8,26 +8,20 @@ import asyncio
 import base64
 import json
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gatesocket.hibernation import prepare, run
-from support.lives import ending, load, messages, scope, send, transcript
+from gatesocket.hibernation import prepare
+from support.lives import ending, load, messages, one_run, scope, send, transcript
 
 
 async def main(task: dict[str, Any]) -> dict[str, Any]:
     """Run the endpoint for one message."""
     module = load(Path(task["path"]), only=task["name"])
-    waiting = [messages(module.endpoint.frames[task["name"]])[task["number"]]]
-    life = run(
-        module.app,
-        scope(module.endpoint.paths[task["name"]]),
-        partial(lambda waiting: waiting.pop() if waiting else None, waiting),
-        send,
-        blueprint=prepare(module.app),
-        snapshot=base64.b64decode(task["snapshot"]) if task["snapshot"] else None,
-    )
+    message = messages(module.endpoint.frames[task["name"]])[task["number"]]
+    given = base64.b64decode(task["snapshot"]) if task["snapshot"] else None
+    at = scope(module.endpoint.paths[task["name"]])
+    life = one_run(module.app, at, [message], send, prepare(module.app), given)
     hibernated = await ending(life, task["path"])
     snapshot = base64.b64encode(hibernated.snapshot).decode("ascii") if hibernated else None
     return {"transcript": transcript, "snapshot": snapshot}

@@ -18,41 +18,27 @@ HERE = __name__
 ROOMS: dict[str, list[str]] = {"lobby": []}
 
 
-class Counter:
-    def __init__(self) -> None:
-        self.count = 0
-
-    def step(self, by: int = 1) -> int:
-        self.count += by
-        return self.count
+class Room:
+    def enter(self) -> None: ...
 
 
-def adder(n: Any) -> Any:
-    def add(x: int = 1, *, y: int = 0) -> Any:
-        nonlocal n
-        n += x + y
-        return n
+def polite(greet: Callable[[], str]) -> Callable[[], str]:
+    @functools.wraps(greet)
+    def politely() -> str:
+        return f"{greet()}, please"
 
-    return add
-
-
-def doubler(function: Callable[..., int]) -> Callable[..., int]:
-    @functools.wraps(function)
-    def twice(*arguments: int) -> int:
-        return 2 * function(*arguments)
-
-    return twice
+    return politely
 
 
-@doubler
-def one() -> int:
-    return 1
+@polite
+def greet() -> str:
+    return "Hello"
 
 
 def test_what_the_app_has_by_a_name_is_found_by_it() -> None:
     at = home(modules=[HERE])
 
-    for value in (ROOMS, Counter, adder, Counter.step, one, one.__wrapped__, list):  # type: ignore[attr-defined]
+    for value in (ROOMS, Room, polite, Room.enter, greet, greet.__wrapped__, list):  # type: ignore[attr-defined]
         assert through([value], at)[0] is value
 
 
