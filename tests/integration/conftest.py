@@ -1,6 +1,6 @@
 """Registries and gateway clients of every kind, over real HTTP servers on this machine."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +10,14 @@ from gatesocket.registry.base import Registry
 from gatesocket.registry.dynamodb import DynamoDBRegistry
 from gatesocket.registry.memory import MemoryRegistry
 from support import dynamodb
-from support.management import ManagementServer, connect, management_server
+from support.management import ManagementServer, connect, lean, management_server
 from support.table import create_table
 
 if TYPE_CHECKING:
     from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
     from mypy_boto3_dynamodb import DynamoDBClient
+
+    from gatesocket.aws import AWSClient
 
 TABLES = count(1)
 
@@ -59,20 +61,24 @@ def moto_table(moto_client: "DynamoDBClient") -> str:
     return name
 
 
-@pytest.fixture(params=["memory", "dynamodb:moto", "dynamodb:dynalite"])
-def make_registry(request: pytest.FixtureRequest) -> Callable[..., Registry]:
-    """What makes a registry of each kind in turn, with the options given."""
+@pytest.fixture(params=["memory", "boto3:moto", "boto3:dynalite", "asyncio:moto", "asyncio:dynalite"])
+async def make_registry(request: pytest.FixtureRequest) -> AsyncIterator[Callable[..., Registry]]:
+    """What makes a registry of each kind in turn, with the options given: each AWS client with each server."""
     kind, _, server = request.param.partition(":")
     if kind == "memory":
-        return MemoryRegistry
-    client: DynamoDBClient = request.getfixturevalue(f"{server}_client")
+        yield MemoryRegistry
+        return
+    boto3: DynamoDBClient = request.getfixturevalue(f"{server}_client")
+    lean_client = dynamodb.lean(boto3.meta.endpoint_url)
+    client = boto3 if kind == "boto3" else lean_client
 
     def make(**options: Any) -> Registry:
         name = f"connections-{next(TABLES)}"
-        create_table(client, name)
+        create_table(boto3, name)
         return DynamoDBRegistry(name, client=client, **options)
 
-    return make
+    yield make
+    await lean_client.aclose()
 
 
 @pytest.fixture
@@ -93,3 +99,16 @@ def management_client(management: ManagementServer) -> Iterator["ApiGatewayManag
     client = connect(management.url)
     yield client
     client.close()
+
+
+@pytest.fixture(params=["boto3", "asyncio"])
+async def management_caller(
+    request: pytest.FixtureRequest, management: ManagementServer
+) -> AsyncIterator["AWSClient | ApiGatewayManagementApiClient"]:
+    """What calls the Management API, of each kind in turn."""
+    if request.param == "boto3":
+        yield request.getfixturevalue("management_client")
+    else:
+        client = lean(management.url)
+        yield client
+        await client.aclose()

@@ -1,7 +1,7 @@
 """What every gateway client promises (`gatesocket.gateway.base.GatewayClient`), asked of each of them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -12,7 +12,7 @@ from gatesocket.gateway.base import GatewayClient
 from gatesocket.gateway.fake import FakeGateway
 from gatesocket.gateway.management_api import ManagementAPI
 from gatesocket.limits import MESSAGE_BYTES
-from support.management import ManagementServer, error
+from support.management import ManagementServer, error, lean
 
 Call = Callable[[GatewayClient, str], Awaitable[object]]
 
@@ -70,12 +70,17 @@ class Emulated:
         self._server.answers.append(error(status, None, "no"))
 
 
-@pytest.fixture(params=["fake", "management-api:emulator"])
-def world(request: pytest.FixtureRequest) -> World:
-    if request.param == "fake":
-        return Fake()
-    gateway = ManagementAPI(client=request.getfixturevalue("management_client"))
-    return Emulated(request.getfixturevalue("management"), gateway)
+@pytest.fixture(params=["fake", "management-api:boto3", "management-api:asyncio"])
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    kind, _, caller = request.param.partition(":")
+    if kind == "fake":
+        yield Fake()
+        return
+    server: ManagementServer = request.getfixturevalue("management")
+    client = lean(server.url) if caller == "asyncio" else request.getfixturevalue("management_client")
+    yield Emulated(server, ManagementAPI(client=client))
+    if caller == "asyncio":
+        await client.aclose()
 
 
 @pytest.fixture

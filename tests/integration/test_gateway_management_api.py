@@ -19,12 +19,14 @@ from support.management import ManagementServer, error
 if TYPE_CHECKING:
     from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
 
+    from gatesocket.aws import AWSClient
+
 ANN = "TXzPWdnOjoECGjA="
 
 
 @pytest.fixture
-def gateway(management_client: "ApiGatewayManagementApiClient") -> ManagementAPI:
-    return ManagementAPI(client=management_client)
+def gateway(management_caller: "AWSClient | ApiGatewayManagementApiClient") -> ManagementAPI:
+    return ManagementAPI(client=management_caller)
 
 
 @pytest.fixture

@@ -15,10 +15,15 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from gatesocket.aws import AsyncioClient
+from gatesocket.aws.credentials import Given
+from gatesocket.aws.retry import Policy
+from gatesocket.aws.sigv4 import Credentials
+
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-__all__ = ["connect", "dynalite", "moto"]
+__all__ = ["connect", "dynalite", "lean", "moto"]
 
 DYNALITE = "dynalite@4.0.0"
 CACHE = Path(__file__).parents[2] / ".cache"
@@ -99,4 +104,15 @@ def connect(url: str) -> "DynamoDBClient":
         aws_access_key_id="test",
         aws_secret_access_key="test",
         config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20),
+    )
+
+
+def lean(url: str) -> AsyncioClient:
+    """Return a lean client that asks once, too."""
+    return AsyncioClient(
+        "dynamodb",
+        endpoint_url=url,
+        region="eu-central-1",
+        credentials=Given(Credentials("test", "test")),
+        policy=Policy(attempts=1),
     )

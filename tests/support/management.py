@@ -13,6 +13,10 @@ from urllib.parse import unquote
 import boto3
 from botocore.config import Config
 
+from gatesocket.aws import AsyncioClient
+from gatesocket.aws.credentials import Given
+from gatesocket.aws.retry import Policy
+from gatesocket.aws.sigv4 import Credentials
 from gatesocket.emulator.gateway import (
     Api,
     Close,
@@ -30,7 +34,7 @@ from gatesocket.emulator.ids import random_id
 if TYPE_CHECKING:
     from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
 
-__all__ = ["ManagementServer", "connect", "error", "management_server"]
+__all__ = ["ManagementServer", "connect", "error", "lean", "management_server"]
 
 STAGE = "prod"
 API = Api(
@@ -151,6 +155,17 @@ def connect(url: str) -> "ApiGatewayManagementApiClient":
         aws_access_key_id="test",
         aws_secret_access_key="test",
         config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20),
+    )
+
+
+def lean(url: str) -> AsyncioClient:
+    """Return a lean client that asks once, too."""
+    return AsyncioClient(
+        "apigatewaymanagementapi",
+        endpoint_url=url,
+        region=API.region,
+        credentials=Given(Credentials("test", "test")),
+        policy=Policy(attempts=1),
     )
 
 

@@ -18,7 +18,7 @@ from gatesocket.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from botocore.credentials import Credentials as Resolved
 
-__all__ = ["Chain", "Provider", "configured_region", "of_environment", "provider"]
+__all__ = ["Chain", "Given", "Provider", "configured_region", "of_environment", "provider"]
 
 SENDABLE: Final = re.compile(r"[!-~]+")
 """What can be a part of a header, or was rather pasted wrongly."""
@@ -45,7 +45,7 @@ class Provider(Protocol):
 def provider() -> Provider:
     """Return what gives this process its credentials."""
     credentials = of_environment(os.environ)
-    return Chain() if credentials is None else _Fixed(credentials)
+    return Chain() if credentials is None else Given(credentials)
 
 
 def of_environment(environment: Mapping[str, str]) -> Credentials | None:
@@ -90,16 +90,18 @@ def _find_region() -> str:
     return str(region)
 
 
-class _Fixed:
+class Given:
     """Credentials that stay as they are: Lambda gives a new process when it has new ones."""
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
 
     async def get(self) -> Credentials:
+        """See `Provider.get`."""
         return self._credentials
 
     def reject(self) -> bool:
+        """See `Provider.reject`."""
         return False
 
 
