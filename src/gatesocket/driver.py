@@ -7,7 +7,6 @@ behind a record that any other process can go on from.
 
 import asyncio
 import logging
-import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -19,7 +18,7 @@ from starlette.types import ASGIApp
 from gatesocket import backend, hibernation, limits, scope
 from gatesocket.connection import SCOPE_KEY, current_connection
 from gatesocket.conversation import Conversation, State
-from gatesocket.events import Connect, Disconnect, Message
+from gatesocket.events import Connect, Disconnect, Message, Wake
 from gatesocket.exceptions import (
     ConfigurationError,
     ConnectionGone,
@@ -30,8 +29,10 @@ from gatesocket.exceptions import (
     SnapshotError,
     UnreadableRecord,
 )
+from gatesocket.hibernation import Hibernated
 from gatesocket.registry.base import Busy, Entry, Forget, GiveUp, Lease, Record, Taken
 from gatesocket.run import Run
+from gatesocket.session import busy
 from gatesocket.settings import Settings
 
 __all__ = ["Answer", "Driver", "Invocation"]
@@ -125,12 +126,12 @@ class Driver:
         conversation = Conversation(event.connection_id, binary=self._settings.binary is not None)
         run = self._run(conversation, record.expires_at, unwritten=record)
         run.connect()
-        snapshot, failed = await self._activate(run, stored, invocation, None)
-        answer = self._answer(run.conversation, speaks=snapshot is not None or bool(run.outbox), failed=failed)
+        hibernated, failed = await self._activate(run, stored, invocation, None)
+        answer = self._answer(run.conversation, speaks=hibernated is not None or bool(run.outbox), failed=failed)
         let_in = answer.status == HTTPStatus.OK
         try:
             if let_in:
-                await self._keep(run, record, snapshot)
+                await self._keep(run, record, hibernated)
         except RecordTooLarge:
             let_in = False
             raise
@@ -155,19 +156,25 @@ class Driver:
             return Answer(500 if failed else 403)
         return Answer(200, conversation.headers)
 
-    async def _keep(self, run: Run, record: Record, snapshot: bytes | None) -> None:
-        """Write the record of a connection that is let in, or what has changed since others could find it."""
+    async def _keep(self, run: Run, record: Record, hibernated: Hibernated | None) -> None:
+        """Write the record of a connection that is let in, or what has changed since others could find it.
+
+        Only then it asks for wakes, which would find no record before. If this invocation dies in between, nobody was
+        let in.
+        """
         if run.published is None:
-            await self._registry.create(record.after(run.changes(snapshot)))
+            await self._registry.create(record.after(run.changes(hibernated)))
         else:
             seen = 0
             while came := await self._registry.release(
-                run.published, run.changes(snapshot), seen=seen, now=self._clock()
+                run.published, run.changes(hibernated), seen=seen, now=self._clock()
             ):
                 run.feed(came)
                 seen += len(came)
         if run.outbox or run.rest:
             await self._ask_for_wake(run.connection_id)
+        if hibernated is not None and hibernated.due is not None:
+            await self._ask_for_wake(run.connection_id, hibernated.due)
 
     async def message(self, event: Message, invocation: Invocation) -> None:
         """Wake the route for a message, unless another invocation has the connection and will see to it."""
@@ -220,23 +227,36 @@ class Driver:
         if taken is None:
             # The ordinary end of a connection that its route closed.
             logger.debug("connection %s has left and has no record", connection_id)
-        elif isinstance(taken, Busy) and taken.look_again is not None and self._waker is not None:
-            # SQS can't wait for longer than that.
-            delay = min(math.ceil(taken.look_again / 1000), limits.WAKE_DELAY_SECONDS)
-            await self._waker.wake(connection_id, delay=delay)
+        elif isinstance(taken, Busy):
+            await self._look_again(connection_id, taken)
 
-    async def wake(self, connection_id: str, wake_id: str, invocation: Invocation) -> None:
-        """Deliver what is held back for a connection, and go on with what another invocation left."""
+    async def wake(self, event: Wake, invocation: Invocation) -> None:
+        """Deliver what is held back for a connection, go on with what another invocation left, and with what is due.
+
+        A route is never woken by a wake but by its record: one that comes late or twice finds another *due* there, and
+        nothing to do. What must not happen is that the last wake of a timer is gone while the timer waits. So a wake
+        that finds a holder comes again when that one's lease is over, and one that is too early is followed by another
+        (see `_hold`).
+        """
+        entry = Entry("wake", event.message_id, "" if event.due is None else str(event.due))
         try:
-            taken = await self._enter(connection_id, Entry("wake", wake_id), invocation)
+            taken = await self._enter(event.connection_id, entry, invocation)
         except InboxFull as error:
-            logger.debug("%s, and its holder is there; wake %s isn't needed", error, wake_id)
-            return
+            logger.debug("%s, and its holder is there; wake %s isn't needed", error, event.message_id)
+            taken = busy(entry, self._lease(invocation), self._clock())
         except UnreadableRecord as error:
             await self.refuse(error)
             return
         if taken is None:
-            logger.debug("connection %s had ended before its wake came", connection_id)
+            logger.debug("connection %s had ended before its wake came", event.connection_id)
+        elif isinstance(taken, Busy):
+            await self._look_again(event.connection_id, taken, event.due)
+
+    async def _look_again(self, connection_id: str, held: Busy, due: int | None = None) -> None:
+        """Have somebody look whether the holder has done what it was left, if nothing else would."""
+        if held.look_again is not None and self._waker is not None:
+            delay = min(held.look_again / 1000, limits.WAKE_DELAY_SECONDS)
+            await self._waker.wake(connection_id, delay=delay, due=due)
 
     async def _enter(self, connection_id: str, entry: Entry, invocation: Invocation) -> Taken | Busy | None:
         """Put *entry* into the inbox and see to it, if nobody else does; return what the registry answered."""
@@ -268,24 +288,36 @@ class Driver:
             await self._ask_for_wake(run.connection_id)
 
     async def _hold(self, run: Run, taken: Taken, invocation: Invocation) -> bool:
-        """Run the route for as long as the lease is held; return whether there is a rest for somebody else."""
+        """Run the route for as long as the lease is held; return whether there is a rest for somebody else.
+
+        As long as a record has a *due*, a wake for it is on its way: *expected* is the one that is. It is asked for
+        before the release, because a holder that dies between the two would leave a record that waits for nothing. If
+        it dies there, the wake finds the *due* of before and does nothing; the wake of before comes again, for who dies
+        of a wake leaves it to the queue, and who died of a message left it under way. A wake that is faster than the
+        release is among the entries that have come, and is asked for again if it was too early.
+        """
         record = taken.record
-        snapshot, entries, seen = record.snapshot, record.inbox, 0
+        hibernated, entries, seen = _stored(record), record.inbox, 0
+        expected = record.due
         try:
             while True:
                 run.feed(entries)
                 seen += len(entries)
+                if any(entry.kind == "wake" and entry.body == str(expected) for entry in entries):
+                    expected = None
                 if isinstance(taken, GiveUp):
                     await self._give_up(run, record)
                 if isinstance(taken, Forget):
-                    snapshot = None
-                snapshot, failed = await self._drain(run, record, invocation, snapshot)
-                if snapshot is None:
+                    hibernated = None
+                hibernated, failed = await self._drain(run, record, invocation, hibernated)
+                if hibernated is None:
                     await self._end(run, 1011 if failed else 1000, holder=invocation.id)
                     return False
-                entries = await self._registry.release(record, run.changes(snapshot), seen=seen, now=self._clock())
+                if hibernated.due is not None and hibernated.due != expected:
+                    await self._ask_for_wake(run.connection_id, expected := hibernated.due)
+                entries = await self._registry.release(record, run.changes(hibernated), seen=seen, now=self._clock())
                 if not entries:
-                    return bool(run.rest)
+                    return bool(run.rest) and not hibernated.asleep
         except SnapshotError as error:
             # 1012, "service restart": the client comes back to the code of today. The codes are IANA's,
             # https://www.iana.org/assignments/websocket/websocket.xml#close-code-number.
@@ -295,20 +327,29 @@ class Driver:
         return False
 
     async def _drain(
-        self, run: Run, record: Record, invocation: Invocation, snapshot: bytes | None
-    ) -> tuple[bytes | None, bool]:
+        self, run: Run, record: Record, invocation: Invocation, hibernated: Hibernated | None
+    ) -> tuple[Hibernated | None, bool]:
         """Let the route receive all that there is, or that there is time for; return as `_activate` does."""
         failed = False
         await run.deliver()
-        while snapshot is not None and run.waiting:
-            snapshot, failed = await self._activate(run, scope.load(record.scope), invocation, snapshot)
+        while hibernated is not None and self._goes_on(run, hibernated):
+            hibernated, failed = await self._activate(run, scope.load(record.scope), invocation, hibernated.snapshot)
             await run.deliver()
-        if snapshot is not None and run.unannounced:
+        if hibernated is not None and run.unannounced:
             # A post found that the client has left. That is one more entry, like the disconnect that API Gateway may
             # still send: the release that follows finds it, behind whatever came first.
             entry = Entry("disconnect", invocation.id, code=1006)
             await self._registry.take(run.connection_id, entry, self._lease(invocation), now=self._clock())
-        return snapshot, failed
+        return hibernated, failed
+
+    def _goes_on(self, run: Run, hibernated: Hibernated) -> bool:
+        """Whether there is something for the route: a message, or its time, or so little of it that it waits here."""
+        if run.waiting and not hibernated.asleep:
+            return True
+        if hibernated.due is None:
+            return False
+        seconds = (hibernated.due - self._clock()) / 1000
+        return seconds <= 0 or run.stays(seconds, receiving=not hibernated.asleep)
 
     async def _give_up(self, run: Run, record: Record) -> None:
         """Drop what earlier holders have died of, and let the route see its end."""
@@ -325,8 +366,8 @@ class Driver:
 
     async def _activate(
         self, run: Run, connection_scope: scope.Scope, invocation: Invocation, snapshot: bytes | None
-    ) -> tuple[bytes | None, bool]:
-        """Run the route; return the snapshot to wake it with, None if it has ended, and whether an error ended it."""
+    ) -> tuple[Hibernated | None, bool]:
+        """Run the route; return what it is to be woken with, None if it has ended, and whether an error ended it."""
         connection_scope.update(invocation.scope)
         connection_scope["state"] = dict(invocation.scope["state"])
         connection_scope[SCOPE_KEY] = run
@@ -341,7 +382,7 @@ class Driver:
                     blueprint=self._blueprint,
                     snapshot=snapshot,
                     clock=self._clock,
-                    stays=lambda _seconds, receiving: True,
+                    stays=run.stays,
                 )
         except SnapshotError:
             raise
@@ -351,7 +392,7 @@ class Driver:
             return None, True
         finally:
             current_connection.reset(token)
-        return hibernated and hibernated.snapshot, False
+        return hibernated, False
 
     async def refuse(self, error: UnreadableRecord) -> None:
         """Close a connection whose record this release can't read, and forget it; its route isn't woken."""
@@ -382,13 +423,16 @@ class Driver:
         except GatewayError:
             logger.exception("connection %s could not be closed", connection_id)
 
-    async def _ask_for_wake(self, connection_id: str) -> None:
+    async def _ask_for_wake(self, connection_id: str, due: int | None = None) -> None:
+        """Ask for a wake: now, or when it is *due*; as far as SQS can wait, from where another one goes on."""
         if self._waker is None:
             raise ConfigurationError(
-                "the route sent a message before its first receive, which can be delivered only once the handshake is "
-                "over, and there is no wake queue to do it. Set GATESOCKET_WAKE_QUEUE, as template.yaml does"
+                "the route waits for a time, or sent a message before its first receive, which can be delivered only "
+                "once the handshake is over, and there is no wake queue to bring anybody who does it. Set "
+                "GATESOCKET_WAKE_QUEUE, as template.yaml does"
             )
-        await self._waker.wake(connection_id)
+        seconds = 0 if due is None else max(0, due - self._clock()) / 1000
+        await self._waker.wake(connection_id, delay=min(seconds, limits.WAKE_DELAY_SECONDS), due=due)
 
     def _lease(self, invocation: Invocation) -> Lease:
         return Lease(invocation.id, invocation.deadline + LEASE_MARGIN)
@@ -418,3 +462,8 @@ class Driver:
             has_time=has_time,
             sleep=self._sleep,
         )
+
+
+def _stored(record: Record) -> Hibernated | None:
+    """What *record* keeps of a route that waits; None if none does."""
+    return None if record.snapshot is None else Hibernated(record.snapshot, record.due, record.asleep)

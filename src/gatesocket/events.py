@@ -127,6 +127,8 @@ class Wake:
     connection_id: str
     message_id: str
     """SQS's id of the message, by which a failure is reported."""
+    due: int | None = None
+    """The `Record.due` that it is for, in milliseconds since the epoch; None if it is for no timer."""
 
     @property
     def identifier(self) -> str:
@@ -306,9 +308,10 @@ def _parse_record(record: Any) -> Item | None:
 
 def _parse_message(record: Mapping[str, Any]) -> Wake | Forwarded:
     body = json.loads(record["body"])
-    return (
-        _parse_forwarded(record, body) if "requestContext" in body else Wake(body["connection_id"], record["messageId"])
-    )
+    if "requestContext" in body:
+        return _parse_forwarded(record, body)
+    due = body.get("due")
+    return Wake(body["connection_id"], record["messageId"], None if due is None else int(due))
 
 
 def _group(record: Mapping[str, Any]) -> str | None:

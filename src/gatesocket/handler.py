@@ -177,8 +177,8 @@ class WebSocketHandler:
         """Serve one of a batch; return whether that succeeded."""
         try:
             match item:
-                case Wake(connection_id, wake_id):
-                    await self._driver_for(None).wake(connection_id, wake_id, invocation)
+                case Wake():
+                    await self._driver_for(None).wake(item, invocation)
                 case Forwarded(message, event):
                     own = replace(invocation, scope={**invocation.scope, "aws.event": event})
                     await self._driver_for(message.origin).message(message, own)

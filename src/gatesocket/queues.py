@@ -1,5 +1,6 @@
 """Queues of texts that other functions are invoked with."""
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -54,14 +55,14 @@ class SQSQueue:
         self._sqs = client_for("sqs", client, region=region)
 
     async def put(self, body: str, *, delay: float = 0) -> None:
-        """Put a text on the queue; nobody gets it before *delay* seconds are over.
+        """Put a text on the queue; nobody gets it before *delay* seconds are over, of which SQS knows whole ones.
 
         Raises:
             ConfigurationError: there are no credentials or no region.
             QueueError: SQS refused it or can't be reached.
         """
         try:
-            message = {"QueueUrl": self._url, "MessageBody": body, "DelaySeconds": round(delay)}
+            message = {"QueueUrl": self._url, "MessageBody": body, "DelaySeconds": math.ceil(delay)}
             await self._sqs.call("SendMessage", message)
         except (Refused, Unreachable) as error:
             raise QueueError(f"the queue {self._url} didn't take a message: {error}") from error

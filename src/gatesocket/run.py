@@ -11,6 +11,7 @@ from typing import Any, Final
 from gatesocket.conversation import Close, Conversation, HoldBack, Post, State, advance, received
 from gatesocket.exceptions import ConnectionGone
 from gatesocket.gateway.base import GatewayClient, wire_bytes
+from gatesocket.hibernation import TIMER_THRESHOLD, Hibernated
 from gatesocket.registry.base import EVERYONE, Changes, Entry, Record, Registry
 
 __all__ = ["Run"]
@@ -58,6 +59,7 @@ class Run:
         self._inbox: deque[Entry] = deque()
         self._end: Entry | None = None
         self._received = False
+        self._waited = 0.0
         # What the registry says, and what the route has asked for; the difference is written when it hibernates.
         self._written = record.groups if record else frozenset()
         self._groups = self._written
@@ -145,6 +147,24 @@ class Run:
             self._received = True
             return received(self._inbox.popleft().body, binary=self.conversation.binary)
         return {"type": "websocket.disconnect", "code": self.conversation.code, "reason": self.conversation.reason}
+
+    # What the route waits for.
+
+    def stays(self, seconds: float, *, receiving: bool) -> bool:
+        """Decide whether the route waits for a timer in this invocation: a `hibernation.Stays`.
+
+        It does for a short one, while there is time. What comes meanwhile doesn't reach a receive, and a client doesn't
+        hear of its handshake: there, short ones may take `TIMER_THRESHOLD` seconds in all. And it does for any before
+        the handshake is decided, and after its own close, when nobody could go on.
+        """
+        if self.conversation.state not in {State.ACCEPTED, State.OPEN, State.GONE}:
+            return True
+        if seconds >= TIMER_THRESHOLD or not self._has_time():
+            return False
+        if receiving or self.conversation.state is State.ACCEPTED:
+            self._waited += seconds
+            return self._waited < TIMER_THRESHOLD
+        return True
 
     # What the route sends.
 
@@ -280,10 +300,12 @@ class Run:
 
     # What is stored.
 
-    def changes(self, snapshot: bytes | None) -> Changes:
-        """Return what hibernating writes into the record."""
+    def changes(self, hibernated: Hibernated | None) -> Changes:
+        """Return what hibernating writes into the record, or what the end of a route does whose outbox is left."""
         return Changes(
-            snapshot=snapshot,
+            snapshot=hibernated.snapshot if hibernated else None,
+            due=hibernated.due if hibernated else None,
+            asleep=hibernated.asleep if hibernated else False,
             outbox=tuple(self.outbox),
             live=self.live,
             joined=self._groups - self._written,

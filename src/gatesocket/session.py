@@ -194,9 +194,10 @@ def taken(record: Record) -> Taken:
 
 def busy(entry: Entry, lease: Lease, now: int) -> Busy:
     """Say what the one who has left *entry* to a holder is to do, who would have run the connection under *lease*."""
-    # Nothing else comes from a client that has left: if the holder dies, nobody would find what it leaves. The holder's
-    # lease, which isn't known where it isn't read, is over before one would be that begins now.
-    return Busy(look_again=lease.expires_at - now if entry.kind == "disconnect" else None)
+    # Nothing else comes from a client that has left, and a timer has one wake: if the holder dies, nobody would find
+    # what it leaves. Its lease, which isn't known where it isn't read, is over before one would be that begins now.
+    last = entry.kind == "disconnect" or (entry.kind == "wake" and entry.body)
+    return Busy(look_again=lease.expires_at - now if last else None)
 
 
 def restored(event: Restored) -> Record:

@@ -22,18 +22,24 @@ class Waker(Protocol):
     At least once, not before *delay*, in no particular order; a wake that comes too often does no harm.
     """
 
-    async def wake(self, connection_id: str, *, delay: float = 0) -> None:
-        """Ask for an invocation in *delay* seconds."""
+    async def wake(self, connection_id: str, *, delay: float = 0, due: int | None = None) -> None:
+        """Ask for an invocation in *delay* seconds, at most `limits.WAKE_DELAY_SECONDS`.
+
+        *due* is the `Record.due` that it is for; None if it is for no timer.
+        """
         ...
 
 
-def wake_event(connection_id: str) -> dict[str, Any]:
+def wake_event(connection_id: str, due: int | None = None) -> dict[str, Any]:
     """Make the Lambda event by which a wake arrives: a batch of one SQS record."""
-    return {"Records": [{"messageId": str(uuid4()), "eventSource": "aws:sqs", "body": _body(connection_id)}]}
+    return {"Records": [{"messageId": str(uuid4()), "eventSource": "aws:sqs", "body": _body(connection_id, due)}]}
 
 
-def _body(connection_id: str) -> str:
-    return json.dumps({"connection_id": connection_id}, separators=(",", ":"))
+def _body(connection_id: str, due: int | None) -> str:
+    body: dict[str, Any] = {"connection_id": connection_id}
+    if due is not None:
+        body["due"] = due
+    return json.dumps(body, separators=(",", ":"))
 
 
 class MemoryWaker:
@@ -46,9 +52,9 @@ class MemoryWaker:
     def __init__(self, on_wake: Callable[[dict[str, Any], float], Awaitable[None]]) -> None:
         self._on_wake = on_wake
 
-    async def wake(self, connection_id: str, *, delay: float = 0) -> None:
+    async def wake(self, connection_id: str, *, delay: float = 0, due: int | None = None) -> None:
         """Hand the wake over."""
-        await self._on_wake(wake_event(connection_id), delay)
+        await self._on_wake(wake_event(connection_id, due), delay)
 
 
 class QueueWaker:
@@ -65,7 +71,7 @@ class QueueWaker:
     ) -> None:
         self._queue = SQSQueue(queue_url, region=region, client=client)
 
-    async def wake(self, connection_id: str, *, delay: float = 0) -> None:
+    async def wake(self, connection_id: str, *, delay: float = 0, due: int | None = None) -> None:
         """Put a message on the queue.
 
         Raises:
@@ -73,7 +79,7 @@ class QueueWaker:
             RegistryError: SQS refused it or can't be reached.
         """
         try:
-            await self._queue.put(_body(connection_id), delay=delay)
+            await self._queue.put(_body(connection_id, due), delay=delay)
         except QueueError as error:
             raise RegistryError(f"the wake of connection {connection_id!r} was not taken by SQS: {error}") from error
 

@@ -239,6 +239,22 @@ async def test_what_a_holder_left_counts_against_the_bound(make_registry: MakeRe
         await registry.take(ANN, Entry("message", "m3", "more"), FIRST, now=NOW)
 
 
+async def test_a_release_writes_when_the_route_goes_on_by_itself_and_the_next_takes_it_back(registry: Registry) -> None:
+    record = await taken(registry)
+    await registry.release(record, Changes(b"asleep", due=NOW + 5000, asleep=True, user="ann"), seen=1, now=NOW)
+    stored = await registry.get(ANN, now=NOW)
+    assert stored is not None
+    assert (stored.snapshot, stored.due, stored.asleep) == (b"asleep", NOW + 5000, True)
+
+    answer = await registry.take(ANN, THERE, SECOND, now=NOW)
+    assert isinstance(answer, Taken)
+    assert (answer.record.due, answer.record.asleep) == (NOW + 5000, True)
+    await registry.release(answer.record, Changes(b"awake", user="ann"), seen=1, now=NOW)
+    stored = await registry.get(ANN, now=NOW)
+    assert stored is not None
+    assert (stored.snapshot, stored.due, stored.asleep) == (b"awake", None, False)
+
+
 async def test_a_released_connection_can_be_taken_at_once(registry: Registry) -> None:
     record = await taken(registry)
     await registry.release(record, Changes(b"after", user="ann"), seen=1, now=NOW)

@@ -35,7 +35,7 @@ async def test_a_text_becomes_a_message_of_the_queue() -> None:
     client = Client()
 
     await queue(client).put("hello")
-    await queue(client).put("later", delay=90)
+    await queue(client).put("later", delay=89.2)
 
     assert client.calls == [
         {"QueueUrl": URL, "MessageBody": "hello", "DelaySeconds": 0},

@@ -38,6 +38,8 @@ records = st.builds(
     connected_at=numbers,
     expires_at=numbers,
     snapshot=st.none() | st.binary(),
+    due=st.none() | numbers,
+    asleep=st.booleans(),
     inbox=st.lists(entries, max_size=3).map(tuple),
     outbox=st.lists(texts, max_size=3).map(tuple),
     live=st.booleans(),

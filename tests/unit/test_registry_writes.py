@@ -47,12 +47,12 @@ def test_every_placeholder_is_given_and_none_for_nothing(write: Write) -> None:
 names = st.frozensets(st.text(min_size=1), max_size=4)
 
 
-@given(names, names, st.none() | st.text(min_size=1))
+@given(names, names, st.none() | st.text(min_size=1), st.none() | st.integers(0), st.booleans())
 def test_a_release_names_each_group_by_a_placeholder(
-    joined: frozenset[str], left: frozenset[str], user: str | None
+    joined: frozenset[str], left: frozenset[str], user: str | None, due: int | None, asleep: bool
 ) -> None:
     """A group's name may hold anything, even what means something in an expression."""
-    changes = Changes(b"after", joined=joined - left, left=left, user=user)
+    changes = Changes(b"after", joined=joined - left, left=left, user=user, due=due, asleep=asleep)
     write = writes.release(RECORD, LEASE, changes, seen=1, now=1)
     assert consistent(write)
     assert set(write.groups.values()) == joined | left

@@ -10,6 +10,7 @@ import pytest
 from gatesocket.conversation import Conversation, State
 from gatesocket.exceptions import ApplicationProtocolError, ConnectionGone, MessageTooLarge
 from gatesocket.gateway.fake import FakeGateway
+from gatesocket.hibernation import TIMER_THRESHOLD, Hibernated
 from gatesocket.registry.base import EVERYONE, Entry, Record
 from gatesocket.registry.memory import MemoryRegistry
 from gatesocket.run import HANDSHAKE_PAUSES, Run
@@ -111,7 +112,7 @@ async def test_a_clients_first_message_proves_the_socket_live_and_what_was_held_
 
     assert hold.sent == ["one", "two", "three"]
     assert hold.received() == [{"type": "websocket.receive", "text": "hi"}]
-    assert hold.run.changes(b"s").live
+    assert hold.run.changes(Hibernated(b"s")).live
 
 
 async def test_a_wake_that_comes_before_the_handshake_is_over_waits_for_it() -> None:
@@ -211,7 +212,7 @@ async def test_without_time_one_message_is_received_and_the_rest_is_left() -> No
 
     assert hold.received() == [{"type": "websocket.receive", "text": "one"}]
     assert not hold.run.waiting
-    assert hold.run.changes(b"s").inbox == (Entry("message", "1", "two"), left)
+    assert hold.run.changes(Hibernated(b"s")).inbox == (Entry("message", "1", "two"), left)
 
 
 async def test_a_connection_that_is_given_up_has_ended_for_its_route_and_its_client() -> None:
@@ -361,7 +362,7 @@ async def test_what_is_joined_later_is_written_at_once() -> None:
 
     assert (hold.run.unwritten("cellar"), hold.run.unwritten("lobby")) == (0, 0)
     assert (await hold.registry.count("cellar", now=0), await hold.registry.count("lobby", now=0)) == (1, 0)
-    changes = hold.run.changes(b"s")
+    changes = hold.run.changes(Hibernated(b"s"))
     assert (changes.joined, changes.left, changes.user) == (frozenset(), frozenset(), "ann")
 
 
@@ -371,5 +372,37 @@ async def test_forgetting_needs_no_await_and_is_written_when_the_route_hibernate
     hold.run.forget()
 
     assert (hold.run.groups, hold.run.user, hold.run.unwritten("lobby")) == (frozenset(), None, -1)
-    changes = hold.run.changes(b"s")
+    changes = hold.run.changes(Hibernated(b"s"))
     assert (changes.left, changes.user) == (frozenset({EVERYONE, "lobby"}), None)
+
+
+# Timers.
+
+
+def test_a_short_timer_is_waited_for_while_there_is_time_and_a_long_one_never() -> None:
+    hold = Hold(RECORD)
+    assert hold.run.stays(TIMER_THRESHOLD / 2, receiving=False)
+    assert hold.run.stays(TIMER_THRESHOLD * 0.9, receiving=False), "however many there were"
+    assert not hold.run.stays(TIMER_THRESHOLD, receiving=False)
+    hold.has_time = False
+    assert not hold.run.stays(TIMER_THRESHOLD / 2, receiving=False)
+
+
+def test_short_timers_around_a_receive_are_waited_for_until_they_add_up_to_the_threshold() -> None:
+    hold = Hold(RECORD)
+    stayed = [hold.run.stays(TIMER_THRESHOLD * 0.4, receiving=True) for _ in range(3)]
+    assert stayed == [True, True, False]
+
+
+async def test_a_handshake_waits_for_short_timers_until_they_add_up_to_the_threshold_too() -> None:
+    hold = Hold(opens_after=1)
+    assert hold.run.stays(60, receiving=False), "nobody could be woken before the handshake is decided"
+    await hold.run.send(accept())
+    stayed = [hold.run.stays(TIMER_THRESHOLD * 0.4, receiving=False) for _ in range(3)]
+    assert stayed == [True, True, False]
+
+
+async def test_after_its_own_close_a_route_waits_for_any_timer() -> None:
+    hold = Hold(RECORD)
+    await hold.run.send(CLOSE)
+    assert hold.run.stays(60, receiving=False)

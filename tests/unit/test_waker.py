@@ -31,10 +31,12 @@ async def test_a_memory_waker_hands_the_event_and_the_delay_over() -> None:
         seen.append((event, delay))
 
     await MemoryWaker(on_wake).wake("TXzPWdnOjoECGjA=", delay=5)
+    await MemoryWaker(on_wake).wake("TXzPWdnOjoECGjA=", delay=9, due=1_708_326_703_000)
 
-    [(event, delay)] = seen
+    [(event, delay), (timer, later)] = seen
     assert parse(event) == (Wake("TXzPWdnOjoECGjA=", event["Records"][0]["messageId"]),)
-    assert delay == 5
+    assert parse(timer) == (Wake("TXzPWdnOjoECGjA=", timer["Records"][0]["messageId"], 1_708_326_703_000),)
+    assert (delay, later) == (5, 9)
 
 
 async def test_a_queue_waker_puts_a_wake_on_the_queue(aws: None) -> None:
@@ -43,10 +45,14 @@ async def test_a_queue_waker_puts_a_wake_on_the_queue(aws: None) -> None:
 
     waker = QueueWaker(url, client=Boto3Client("sqs"))  # which is what mock_aws can answer
     await waker.wake("TXzPWdnOjoECGjA=")
+    await waker.wake("TXzPWdnOjoECGjA=", due=1_708_326_703_000)
     await waker.aclose()
 
-    [message] = sqs.receive_message(QueueUrl=url)["Messages"]
-    assert json.loads(message["Body"]) == {"connection_id": "TXzPWdnOjoECGjA="}
+    messages = [sqs.receive_message(QueueUrl=url)["Messages"][0] for _ in range(2)]
+    assert [json.loads(message["Body"]) for message in messages] == [
+        {"connection_id": "TXzPWdnOjoECGjA="},
+        {"connection_id": "TXzPWdnOjoECGjA=", "due": 1_708_326_703_000},
+    ]
     sqs.close()
 
 

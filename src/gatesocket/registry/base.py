@@ -37,7 +37,7 @@ class Entry:
     id: str
     """The gateway's message id or request id, for logs and for the count of attempts."""
     body: str = ""
-    """The text of a message or a post, the reason of a disconnect."""
+    """The text of a message or a post, the reason of a disconnect; of a timer's wake the *due* that it is for."""
     code: int = 0
     """The close code of a disconnect."""
 
@@ -66,6 +66,10 @@ class Record:
     snapshot: bytes | None = None
     """Where the route waits; None before its first receive, and once it has ended, when all that is left is to deliver
     the outbox and to close."""
+    due: int | None = None
+    """When the route goes on by itself, in milliseconds since the epoch; None if only a message wakes it."""
+    asleep: bool = False
+    """Whether it waits for that time only, so that messages stay in the inbox until then."""
     inbox: tuple[Entry, ...] = ()
     outbox: tuple[str, ...] = ()
     """Texts sent before the socket was live, in order."""
@@ -104,6 +108,8 @@ class Record:
         return replace(
             self,
             snapshot=changes.snapshot,
+            due=changes.due,
+            asleep=changes.asleep,
             inbox=changes.inbox,
             outbox=changes.outbox,
             live=changes.live,
@@ -166,6 +172,8 @@ class Changes:
     """The person behind the connection from now on; None for nobody."""
     inbox: tuple[Entry, ...] = ()
     """What the holder leaves to the next one, of what it has seen; replaces the record's."""
+    due: int | None = None
+    asleep: bool = False
 
     def __post_init__(self) -> None:
         if both := self.joined & self.left:

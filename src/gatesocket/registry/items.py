@@ -130,6 +130,10 @@ def encode(record: Record) -> Item:
     # What is None has no attribute, so that a condition can ask for its absence.
     if record.snapshot is not None:
         item["snapshot"] = {"B": record.snapshot}
+    if record.due is not None:
+        item["due"] = number(record.due)
+    if record.asleep:
+        item["asleep"] = PRESENT
     if record.lease is not None:
         item["lease_holder"] = {"S": record.lease.holder}
         item["lease_expires_at"] = number(record.lease.expires_at)
@@ -169,6 +173,8 @@ def _decode(connection_id: str, item: Item) -> Record:
         connected_at=int(item["connected_at"]["N"]),
         expires_at=int(item["expires_at"]["N"]),
         snapshot=item["snapshot"]["B"] if "snapshot" in item else None,
+        due=int(item["due"]["N"]) if "due" in item else None,
+        asleep="asleep" in item,
         inbox=tuple(decode_entry(entry["S"]) for entry in item["inbox"]["L"]),
         outbox=tuple(text["S"] for text in item["outbox"]["L"]),
         live=item["live"]["BOOL"],

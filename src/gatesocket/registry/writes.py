@@ -152,6 +152,16 @@ def release(record: Record, lease: Lease, changes: Changes, *, seen: int, now: i
     else:
         assignments.append("#snapshot = :snapshot")
         values[":snapshot"] = {"B": changes.snapshot}
+    if changes.due is None:
+        removals.append("#due")
+    else:
+        assignments.append("#due = :due")
+        values[":due"] = number(changes.due)
+    if changes.asleep:
+        assignments.append("#asleep = :present")
+        values[":present"] = PRESENT
+    else:
+        removals.append("#asleep")
     groups: dict[str, str] = {}
     # Name by name, and not the set that *record* had: another process may have made the connection join a group since.
     for index, group in enumerate(sorted(changes.joined)):
