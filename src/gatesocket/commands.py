@@ -39,6 +39,14 @@ _Runtimes = Annotated[
 _Parameters = Annotated[
     list[str] | None, typer.Option("--parameter", metavar="NAME=VALUE", help="A value for a template parameter.")
 ]
+_Endpoints = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--endpoint",
+        metavar="[FUNCTION=]URL",
+        help="Where functions run instead, as by `sam local start-lambda`: all of them, or the one named.",
+    ),
+]
 _Record = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Write each Lambda event into a file of this directory.")
 ]
@@ -68,6 +76,7 @@ def dev(
     port: _Port = 8000,
     mode: Annotated[Mode, typer.Option(help="Which life of the app to run.")] = Mode.GATEWAY,
     runtimes: _Runtimes = None,
+    endpoint: _Endpoints = None,
     reload: _Reload = True,
     region: _Region = "us-east-1",
     parameter: _Parameters = None,
@@ -78,7 +87,15 @@ def dev(
     """Run the app and all that its template asks for on this machine, and print the address."""
     from gatesocket.emulator.dev import Options  # noqa: PLC0415
 
-    options = Options(template, _parameters(parameter), region, runtimes, with_edge=True, record=record)
+    options = Options(
+        template,
+        _parameters(parameter),
+        region,
+        runtimes,
+        with_edge=True,
+        endpoints=_endpoints(endpoint),
+        record=record,
+    )
     if mode is Mode.UVICORN:
         _run_app(options, app, app_dir, host, port, reload=reload)
     else:
@@ -92,6 +109,7 @@ def emulate(
     host: _Host = "127.0.0.1",
     port: _Port = 8000,
     runtimes: _Runtimes = None,
+    endpoint: _Endpoints = None,
     reload: _Reload = True,
     region: _Region = "us-east-1",
     parameter: _Parameters = None,
@@ -100,7 +118,15 @@ def emulate(
     """Run the WebSocket API of any SAM template with Python functions, as API Gateway would."""
     from gatesocket.emulator.dev import Options  # noqa: PLC0415
 
-    options = Options(template, _parameters(parameter), region, runtimes, with_edge=False, record=record)
+    options = Options(
+        template,
+        _parameters(parameter),
+        region,
+        runtimes,
+        with_edge=False,
+        endpoints=_endpoints(endpoint),
+        record=record,
+    )
     _run_stack(options, host, port, reload=reload)
 
 
@@ -201,6 +227,15 @@ def _parameters(given: list[str] | None) -> dict[str, str]:
             raise ConfigurationError(f"a parameter is given as NAME=VALUE; got {text!r}")
         pairs[name] = value
     return pairs
+
+
+def _endpoints(given: list[str] | None) -> dict[str, str]:
+    """Read ``URL`` as that of every function, ``NAME=URL`` as that of one."""
+    endpoints = {}
+    for text in given or []:
+        function, equals, url = text.rpartition("=")
+        endpoints[function if equals else "*"] = url
+    return endpoints
 
 
 def _sample(

@@ -217,3 +217,29 @@ async def test_a_handler_that_cannot_be_imported_ends_what_was_started(
         async with running(tmp_path, template=TEMPLATE, handler="x = 1"):
             pass
     assert len(ended) == 1
+
+
+async def test_a_function_at_another_endpoint_is_invoked_there_and_the_others_here(tmp_path: Path) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if (await reader.readline()).startswith(b"POST /2015-03-31/functions/Pages/invocations "):
+            body = b'{"statusCode": 200, "body": "from elsewhere"}'
+            writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as elsewhere:
+        url = f"http://127.0.0.1:{elsewhere.sockets[0].getsockname()[1]}"
+        async with (
+            running(tmp_path, template=TEMPLATE, handler=HANDLER, endpoints={"Pages": url}) as (_, address),
+            httpx2.AsyncClient() as http,
+        ):
+            assert (await http.get(f"http://{address}/pages/one")).text == "from elsewhere"
+            async with connect(f"ws://{address}/prod"):
+                pass
+
+
+async def test_an_endpoint_of_a_function_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigurationError, match="--endpoint names Page, but the functions that run are Messages, Pages"
+    ):
+        async with running(tmp_path, template=TEMPLATE, handler=HANDLER, endpoints={"Page": "http://127.0.0.1:9"}):
+            pass

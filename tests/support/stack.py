@@ -77,9 +77,12 @@ async def serving(stack: LittleStack, *, with_edge: bool = False) -> AsyncIterat
 
 @contextlib.asynccontextmanager
 async def running(
-    directory: Path, *, template: str, handler: str = "", runtimes: int | None = None
+    directory: Path, *, template: str, handler: str = "", **options: Any
 ) -> AsyncIterator[tuple[Stack, str]]:
-    """Run *template*, with *handler* as its ``code/main.py``, on a free port; give the stack and ``127.0.0.1:port``."""
+    """Run *template*, with *handler* as its ``code/main.py``, on a free port; give the stack and ``127.0.0.1:port``.
+
+    The *options* are those of `Stack`.
+    """
     (directory / "code").mkdir()
     (directory / "code" / "main.py").write_text(textwrap.dedent(handler), encoding="utf-8")
     (directory / "template.yaml").write_text(template, encoding="utf-8")
@@ -87,7 +90,7 @@ async def running(
     with bind("127.0.0.1", 0) as listening:
         host, port = listening.getsockname()
         address = f"{host}:{port}"
-        async with Stack(loaded, region="us-east-1", gateway_address=f"http://{address}", runtimes=runtimes) as stack:
+        async with Stack(loaded, region="us-east-1", gateway_address=f"http://{address}", **options) as stack:
             server = Server(Application(stack, with_edge=True))
             served = asyncio.create_task(server.serve([listening]))
             try:

@@ -120,6 +120,15 @@ def test_emulate_runs_any_template_without_an_edge(run: Run, started: Started) -
     assert started.options == Options(Path("other.yaml"), {}, "us-east-1", runtimes=None, with_edge=False)
 
 
+def test_functions_run_at_the_endpoints_that_are_named(run: Run, started: Started) -> None:
+    arguments = "--port 0 --endpoint http://127.0.0.1:3001 --endpoint Chat=http://127.0.0.1:9000/a/invocations"
+    assert run("emulate", "other.yaml", *arguments.split()) == (0, "", "")
+    assert started.options.endpoints == {
+        "*": "http://127.0.0.1:3001",
+        "Chat": "http://127.0.0.1:9000/a/invocations",
+    }
+
+
 def test_a_parameter_without_a_value_is_refused(run: Run) -> None:
     assert run("dev", "--parameter", "A") == (2, "", "gatesocket: a parameter is given as NAME=VALUE; got 'A'\n")
 

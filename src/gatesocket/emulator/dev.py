@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +45,8 @@ class Options:
     """Processes for each function; None runs functions in this process."""
     with_edge: bool
     """Whether a WebSocket can be opened on any path, as through the deployed edge."""
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    """Logical id of a function, or ``*``, -> the URL of the Lambda endpoint that runs it."""
     record: Path | None = None
     """A directory for the functions' events; None keeps none."""
 
@@ -117,7 +119,14 @@ async def _run(options: Options, listening: socket.socket) -> None:
     host, port = listening.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     watch = all_of(log.write, *([Recorder(options.record)] if options.record else []))
-    stack = Stack(template, region=options.region, gateway_address=address, runtimes=options.runtimes, watch=watch)
+    stack = Stack(
+        template,
+        region=options.region,
+        gateway_address=address,
+        runtimes=options.runtimes,
+        endpoints=options.endpoints,
+        watch=watch,
+    )
     async with stack:
         sys.stdout.write(_banner(options, stack, address, template.example))
         sys.stdout.flush()

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -20,7 +21,8 @@ from gatesocket.emulator.functions import InProcessFunction, Invocable
 from gatesocket.emulator.gateway import Gateway, Invoke
 from gatesocket.emulator.ids import random_id
 from gatesocket.emulator.queues import Poller
-from gatesocket.emulator.resources import Addresses, Resources
+from gatesocket.emulator.remote import RemoteFunction
+from gatesocket.emulator.resources import Addresses, Function, Resources
 from gatesocket.emulator.runtimes import RuntimeFunction
 from gatesocket.emulator.template import Template
 from gatesocket.exceptions import ConfigurationError
@@ -44,6 +46,8 @@ class Stack:
         region: the AWS region that it all pretends to be in.
         gateway_address: where the server listens that this stack is behind: ``http://127.0.0.1:8000``.
         runtimes: how many processes each function may have; None runs functions in this process.
+        endpoints: logical id of a function -> the URL of the Lambda endpoint that runs it instead; ``*`` stands for
+            every function that isn't named.
         watch: is told of all that happens.
     """
 
@@ -54,12 +58,14 @@ class Stack:
         region: str,
         gateway_address: str,
         runtimes: int | None = None,
+        endpoints: Mapping[str, str] | None = None,
         watch: Watch = log.write,
     ) -> None:
         self._template = template
         self._region = region
         self._gateway_address = gateway_address
         self._runtimes = runtimes
+        self._endpoints = endpoints or {}
         self._watch = watch
         self._exit = AsyncExitStack()
         self._functions: dict[str, Invocable] = {}
@@ -125,22 +131,35 @@ class Stack:
             exit_stack.push_async_callback(_cancel, poller)
 
     async def _start_functions(self, exit_stack: AsyncExitStack, addresses: Addresses) -> None:
+        functions = self.resources.functions
+        if unknown := self._endpoints.keys() - functions.keys() - {"*"}:
+            raise ConfigurationError(
+                f"--endpoint names {min(unknown)}, but the functions that run are {', '.join(functions) or 'none'}"
+            )
         environments = {
             logical_id: environment.of_function(function, self.resources, region=self._region, addresses=addresses)
-            for logical_id, function in self.resources.functions.items()
+            for logical_id, function in functions.items()
+            if self._endpoint_of(logical_id) is None
         }
         if self._runtimes is None:
             exit_stack.enter_context(environment.in_process(environments))
             exit_stack.enter_context(log.captured())
-        for logical_id, function in self.resources.functions.items():
-            invocable: Invocable
-            if self._runtimes is None:
-                invocable = InProcessFunction(function, watch=self._watch)
-            else:
-                invocable = RuntimeFunction(function, environments[logical_id], count=self._runtimes, watch=self._watch)
+        for logical_id, function in functions.items():
+            invocable = self._invocable(function, environments.get(logical_id, {}))
             await invocable.start()
             exit_stack.push_async_callback(invocable.aclose)
             self._functions[logical_id] = invocable
+
+    def _endpoint_of(self, logical_id: str) -> str | None:
+        return self._endpoints.get(logical_id, self._endpoints.get("*"))
+
+    def _invocable(self, function: Function, variables: Mapping[str, str]) -> Invocable:
+        endpoint = self._endpoint_of(function.logical_id)
+        if endpoint is not None:
+            return RemoteFunction(function, endpoint, watch=self._watch)
+        if self._runtimes is not None:
+            return RuntimeFunction(function, variables, count=self._runtimes, watch=self._watch)
+        return InProcessFunction(function, watch=self._watch)
 
     async def _on_invoke(self, effect: Invoke) -> Answer:
         about = f"{effect.connection_id} {effect.event['requestContext']['routeKey']}"
