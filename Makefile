@@ -43,10 +43,12 @@ test-all: ## The tests on every Python of $(PYTHONS) that is there
 	  else echo "== $$python: not found, skipped"; fi; \
 	done
 
-bench: $(VENV)/.ready ## Measure side by side: hibernation, the handler, cold starts; some two minutes
+bench: $(VENV)/.ready ## Measure side by side: hibernation, the handler, cold starts, broadcasts, costs; some three minutes
 	$(BIN)/python benchmarks/hibernation.py
 	$(BIN)/python benchmarks/handler.py
 	$(BIN)/python benchmarks/cold_start.py
+	$(BIN)/python benchmarks/broadcast.py
+	$(BIN)/python benchmarks/costs.py
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check --quiet .

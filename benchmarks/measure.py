@@ -40,6 +40,8 @@ class Options:
     """After so long no further round of samples is begun."""
     results: Path
     """The directory that the JSON is written to."""
+    quick: bool = False
+    """Whether to leave out the cases that take longest."""
 
 
 def options(description: str, *, samples: int, seconds: float, arguments: Sequence[str] | None = None) -> Options:
@@ -50,10 +52,11 @@ def options(description: str, *, samples: int, seconds: float, arguments: Sequen
         "--seconds", type=float, default=seconds, help="after which no round of samples begins (default: %(default)s)"
     )
     parser.add_argument("--results", type=Path, default=RESULTS, help="directory of the JSON (default: %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="leave out the cases that take longest")
     chosen = parser.parse_args(arguments)
     if chosen.samples < 1:
         parser.error(f"a median needs at least 1 sample, but --samples is {chosen.samples}")
-    return Options(chosen.samples, chosen.seconds, chosen.results)
+    return Options(chosen.samples, chosen.seconds, chosen.results, chosen.quick)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-__all__ = ["CONNECTION", "REGION", "Context", "connect", "http", "message"]
+__all__ = ["CONNECTION", "REGION", "Context", "connect", "disconnect", "http", "message"]
 
 CONNECTION: Final = "TXzPWdnOjoECGjA="
 REGION: Final = "eu-central-1"
@@ -51,6 +51,12 @@ def message(text: str, *, now: int) -> dict[str, Any]:
     """Make the event of a message."""
     context = _context("MESSAGE", "$default", now) | {"messageId": "PJpDXchdqRcCJCA="}
     return {"requestContext": context, "body": text, "isBase64Encoded": False}
+
+
+def disconnect(*, now: int) -> dict[str, Any]:
+    """Make the event of a client's leaving."""
+    context = _context("DISCONNECT", "$disconnect", now) | {"disconnectStatusCode": 1001, "disconnectReason": ""}
+    return {"requestContext": context, "isBase64Encoded": False}
 
 
 def http(path: str, query: str) -> dict[str, Any]:

@@ -15,9 +15,9 @@ def run(name: str, results: Path, *options: str) -> subprocess.CompletedProcess[
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=55)
 
 
-def tables(name: str, results: Path) -> list[list[dict[str, Any]]]:
+def tables(name: str, results: Path, *options: str) -> list[list[dict[str, Any]]]:
     """Run a benchmark and return the rows of its tables."""
-    done = run(name, results)
+    done = run(name, results, *options)
     assert done.returncode == 0, done.stderr
     written = json.loads((results / f"{name}.json").read_text())
     assert written["machine"]["versions"]["gatesocket"]
@@ -50,6 +50,29 @@ def test_a_cold_start_is_measured_in_processes_of_its_own(tmp_path: Path) -> Non
     (rows,) = tables("cold_start", tmp_path)
 
     assert all(row["ms"] > 0 and row["CPU, ms"] > 0 for row in rows)
+
+
+def test_a_broadcast_is_measured_by_the_number_of_members_and_of_processes(tmp_path: Path) -> None:
+    alone, fanned_out = tables("broadcast", tmp_path, "--quick")
+
+    assert [row["members"] for row in alone] == [100, 1_000] * 2
+    assert all(0 < row["first, ms"] <= row["last, ms"] for row in alone)
+    assert [row["processes"] for row in fanned_out] == [1, 2, 4]
+
+
+def test_costs_are_counted_call_by_call(tmp_path: Path) -> None:
+    units, messages, idle, shards = tables("costs", tmp_path)
+
+    calls = {row["event"]: row["calls"] for row in units}
+    assert calls["CONNECT: Gatesocket"] == "PutItem, BatchWriteItem"
+    assert calls["MESSAGE, broadcast: Gatesocket"] == "UpdateItem, Query, UpdateItem"
+    assert calls["MESSAGE, broadcast: the sample"] == "Scan"
+    written = {row["event"]: row["write units"] for row in units}
+    # A record and three memberships of up to 1 KB each; the same once more and a lease taken.
+    assert (written["CONNECT: Gatesocket"], written["DISCONNECT: Gatesocket"]) == (4, 5)
+    assert [row["members"] for row in messages] == [10, 100, 1_000]
+    assert idle[-1]["Gatesocket, $"] == sum(row["Gatesocket, $"] for row in idle[:-1])
+    assert [row["0 members, units"] for row in shards] == [row["shards"] for row in shards]
 
 
 def test_without_a_sample_there_is_no_median(tmp_path: Path) -> None:
