@@ -97,9 +97,10 @@ class Event(Generic[E]):
 
 @dataclass(frozen=True, slots=True)
 class Created(Event[None]):
-    """A handshake was accepted."""
+    """A handshake was accepted; or its route is still at it, and others are to find the connection already."""
 
     record: Record
+    """With a lease for as long as the route is at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,10 +215,10 @@ def _create(_record: None, event: Created, _now: int, _bounds: Bounds) -> tuple[
     return event.record, None
 
 
-def _create_again(record: Record, event: Created, _now: int, _bounds: Bounds) -> tuple[Record, None]:
+def _create_again(record: Record, event: Created, now: int, _bounds: Bounds) -> tuple[Record, None]:
     # The very same write once more, as its answer was lost on the way.
     if record != event.record:
-        raise _refusal(State.IDLE, event)
+        raise _refusal(state_of(record, now), event)
     return record, None
 
 
@@ -308,7 +309,7 @@ class Transition:
 _TAKES: Final = {State.HELD: (Taken, GiveUp, Forget)}
 
 TRANSITIONS: Final[Mapping[tuple[State, type[Event[Any]]], Transition]] = {
-    (State.ABSENT, Created): Transition(_create, {State.IDLE: ()}),
+    (State.ABSENT, Created): Transition(_create, {State.IDLE: (), State.HELD: ()}),
     (State.ABSENT, Arrived): Transition(_ignore, {State.ABSENT: ()}),
     (State.ABSENT, HeldBack): Transition(_ignore, {State.ABSENT: ()}),
     (State.ABSENT, Restored): Transition(_restore, _TAKES),
@@ -319,6 +320,7 @@ TRANSITIONS: Final[Mapping[tuple[State, type[Event[Any]]], Transition]] = {
     (State.IDLE, Released): Transition(_release_again, {State.IDLE: ()}),
     (State.IDLE, Restored): Transition(_ignore, {State.IDLE: ()}),
     (State.IDLE, Ended): Transition(_end, {State.ABSENT: (Forgotten,)}),
+    (State.HELD, Created): Transition(_create_again, {State.HELD: ()}),
     (State.HELD, Arrived): Transition(_leave_to_holder, {State.HELD: (Busy, *_TAKES[State.HELD])}),
     (State.HELD, HeldBack): Transition(_hold_back, {State.HELD: (Kept,)}),
     (State.HELD, Released): Transition(_release, {State.IDLE: (), State.HELD: (Continue,)}),

@@ -118,6 +118,15 @@ async def test_a_connection_deleted_between_the_two_writes_of_a_take_is_unknown(
     assert await registry.take(ANN, THERE, SECOND, now=NOW) is None
 
 
+async def test_a_record_deleted_while_it_is_created_again_is_said_so(
+    registry: DynamoDBRegistry, rival: DynamoDBRegistry, own_client: "DynamoDBClient"
+) -> None:
+    await rival.create(RECORD)
+    interleave(own_client, "GetItem", {1: lambda: rival.delete(ANN)})
+    with pytest.raises(RegistryError, match="could not be created: there was a record of it, which is gone"):
+        await registry.create(RECORD)
+
+
 async def test_a_take_that_always_comes_at_the_wrong_moment_gives_up_loudly(
     registry: DynamoDBRegistry, rival: DynamoDBRegistry, own_client: "DynamoDBClient"
 ) -> None:

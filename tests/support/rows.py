@@ -51,6 +51,7 @@ LEFT: Final = Entry("disconnect", "d", code=1006)
 
 EVENTS: Final[dict[str, Event[Any]]] = {
     "created": Created(IDLE),
+    "created while its route is at it": Created(TAKEN),
     "created otherwise": Created(replace(IDLE, snapshot=b"another")),
     "a message": Arrived(Entry("message", "m2", "there"), NEXT),
     "a disconnect": Arrived(Entry("disconnect", "d", "left", 1001), NEXT),

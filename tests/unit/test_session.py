@@ -66,6 +66,11 @@ def test_a_new_connection_waits_for_its_first_event() -> None:
     assert happen(None, Created(IDLE)) == (IDLE, None)
 
 
+def test_a_connection_may_be_found_while_its_handshake_is_under_way() -> None:
+    """What comes then waits for the route, like all that comes beside a holder."""
+    assert happen(None, Created(TAKEN)) == (TAKEN, None)
+
+
 def test_what_arrives_takes_the_lease_and_is_run() -> None:
     assert happen(IDLE, Arrived(HELLO, HOLDER)) == (TAKEN, Taken(TAKEN))
 
@@ -187,7 +192,9 @@ def test_a_connection_is_not_created_twice() -> None:
     with pytest.raises(RegistryError, match=rf"{CONNECTION}.* can't be created: its record is IDLE already"):
         happen(IDLE, Created(replace(IDLE, snapshot=b"another")))
     with pytest.raises(RegistryError, match="its record is HELD already"):
-        happen(TAKEN, Created(TAKEN))
+        happen(TAKEN, Created(IDLE))
+    with pytest.raises(RegistryError, match="its record is ABANDONED already"):
+        happen(DEAD, Created(DEAD))
 
 
 # The table.

@@ -110,9 +110,13 @@ class DynamoDBRegistry:
         check_names(record.groups, record.user)
         self._bounds.check_kept(record)
         if not await self._put(record):
-            # It may be this very call that wrote it, and whose answer was lost.
             item = await self._get(record.connection_id)
-            advance(None if item is None else decode(item), Created(record), now=0)
+            if item is None:
+                raise RegistryError(
+                    f"connection {record.connection_id!r} could not be created: there was a record of it, which is gone"
+                )
+            # It may be this very call that wrote it, and whose answer was lost.
+            advance(decode(item), Created(record), now=0)
         # Only now: a broadcast that finds a member without a record would take the connection for one that is gone.
         await self._write(put=self._memberships(record, record.groups, record.user))
 
