@@ -5,9 +5,10 @@ All of it is inert while no run is active: a route under uvicorn or under Starle
 """
 
 import builtins
+import sys
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextvars import ContextVar
-from types import AsyncGeneratorType, CellType, CodeType
+from types import AsyncGeneratorType, CellType, CodeType, TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from starlette.websockets import WebSocket
@@ -101,6 +102,14 @@ class Activation:
     def takes(self, at: int, name: str) -> bool:
         """Whether *name* gets what entering a ``with`` gave: always, unless it was saved with another value."""
         return not at or name not in self.saved
+
+    def traced(self, name: str, error: BaseException) -> None:
+        """Have the traceback of a handler's exception begin where it came from, not where waking has raised it."""
+        frame = sys._getframe(1)  # noqa: SLF001 - the handler's
+        line: Any = self.saved.get(f"{name}.line")
+        starts = [start for start, _end, at in frame.f_code.co_lines() if type(line) is int and at == line]
+        if starts:
+            error.__traceback__ = TracebackType(None, frame, starts[0], line)
 
 
 class _Inert:

@@ -133,7 +133,7 @@ class _Attempt:
                     (self.resolved.add(name) if entered else self.called.add(number))
                 elif not _is_given(live, name, value):
                     raise CannotHibernate(_finding(live, name, error)) from error
-        return Frame(unit.key, point.number, direct, saved, cells)
+        return Frame(unit.key, point.number, direct, saved | _lines(saved, members), cells)
 
     def state(self) -> dict[str, Any]:
         """What the app has put into ``scope["state"]``."""
@@ -158,6 +158,12 @@ class _Attempt:
             return self.encoder.encode(value)
         except Unsaveable as error:
             raise CannotHibernate(_finding(self.live[-1], name, error)) from error
+
+
+def _lines(saved: Iterable[str], members: Mapping[str, Any]) -> dict[str, int]:
+    """Where the exceptions came from whose handlers wait, for `Activation.traced`."""
+    handled = {name: members[name] for name in saved if name[0] == "." and isinstance(members[name], BaseException)}
+    return {f"{name}.line": error.__traceback__.tb_lineno for name, error in handled.items() if error.__traceback__}
 
 
 @lru_cache(maxsize=1024)

@@ -325,10 +325,14 @@ class _Guard:
         handlers = [_passing(node)]
         for handler in node.handlers:
             points = self.points(*handler.body)
+            handled = self.block(handler.body)
             if points:
                 # linearise has given the handler a name of ours.
-                elsewhere.append(ast.If(_among(points), [ast.Raise(load(str(handler.name)))], []))
-            changed = ast.ExceptHandler(handler.type, handler.name, self.block(handler.body))
+                name = str(handler.name)
+                elsewhere.append(ast.If(_among(points), [ast.Raise(load(name))], []))
+                traced = ast.Call(_activation("traced"), [ast.Constant(name), load(name)], [])
+                handled.insert(0, placed(handler, ast.If(load(".at"), [ast.Expr(traced)], [])))
+            changed = ast.ExceptHandler(handler.type, handler.name, handled)
             handlers.append(ast.copy_location(changed, handler))
         if elsewhere or self.points(*node.orelse):
             points = self.points(*node.body)

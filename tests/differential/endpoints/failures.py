@@ -25,6 +25,18 @@ async def tutorial(websocket: WebSocket):
         fx("left the chat")
 
 
+@endpoint("a", "b", "c")
+async def raise_again_after_waiting_in_the_handler(websocket: WebSocket):
+    await websocket.accept()
+    try:
+        fx(await websocket.receive_text())
+        raise Refused(4000)
+    except Refused as error:
+        fx(await websocket.receive_text())
+        fx(await websocket.receive_text(), str(error))
+        raise
+
+
 @endpoint("a", "b")
 async def with_finally(websocket: WebSocket):
     await websocket.accept()

@@ -1,6 +1,7 @@
 """A snapshot is data, whoever wrote it: damaged or planted, it is a `SnapshotError`, and nothing in it is executed."""
 
 import functools
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -140,6 +141,29 @@ async def test_planted_values_are_data_or_a_snapshot_error(plant: Any, name: str
     except (SnapshotError, AttributeError):
         return  # the route itself may find no socket in what is to be one
     assert connection.texts == ["a"]
+
+
+async def in_a_handler(websocket: WebSocket) -> None:
+    await websocket.accept()
+    try:
+        raise KeyError("a")
+    except KeyError:
+        await websocket.receive_text()
+        raise
+
+
+@pytest.mark.parametrize("line", [-1, "35", None])
+async def test_a_planted_line_is_left_out_of_the_traceback(line: Any) -> None:
+    connection = Connection(serving(in_a_handler))
+    await connection.connect()
+    assert connection.snapshot is not None
+    (frame,) = Snapshot.load(connection.snapshot).frames
+    (name,) = (name for name in frame.locals if name.endswith(".line"))
+    connection.snapshot = planted(connection, frames=(replace(frame, locals=frame.locals | {name: line}),))
+    with pytest.raises(KeyError) as raised:
+        await connection.say("b")
+    lines = [each.lineno for each in traceback.extract_tb(raised.value.__traceback__) if each.name == "in_a_handler"]
+    assert lines == [in_a_handler.__code__.co_firstlineno + 2]  # that of the `try`
 
 
 class Iterated(list[Any]):
