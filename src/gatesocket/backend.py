@@ -6,10 +6,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 
+from gatesocket.aws import AsyncioClient, AWSClient, Boto3Client
 from gatesocket.clock import Clock, milliseconds
 from gatesocket.exceptions import ConfigurationError
 from gatesocket.gateway.base import GatewayClient
-from gatesocket.gateway.management_api import ManagementAPI
+from gatesocket.gateway.management_api import ManagementAPI, region_in
 from gatesocket.gateway.sockets import SocketGateway
 from gatesocket.queues import Queue, SQSQueue
 from gatesocket.registry.base import Registry
@@ -21,7 +22,9 @@ from gatesocket.waker import QueueWaker, Waker
 __all__ = [
     "Backend",
     "current",
+    "default_client",
     "default_fanout",
+    "default_gateway",
     "default_jobs",
     "default_registry",
     "default_waker",
@@ -95,10 +98,9 @@ def _of_process() -> Backend:
             "GATESOCKET_TABLE is set but GATESOCKET_ENDPOINT isn't, so that nothing can be sent outside of a WebSocket "
             "handler. Set it to https://{api}.execute-api.{region}.amazonaws.com/{stage}, as template.yaml does"
         )
-    gateway = ManagementAPI(chosen.endpoint, region=chosen.region)
     return Backend(
         default_registry(chosen),
-        gateway,
+        default_gateway(chosen, chosen.endpoint),
         default_waker(chosen),
         _jobs_of_process(),
         fanout=default_fanout(chosen),
@@ -115,19 +117,36 @@ def default_registry(chosen: Settings) -> Registry:
     """Make the registry that the settings name: DynamoDB with a table, else the memory of this process."""
     if chosen.table is None:
         return MemoryRegistry()
-    return DynamoDBRegistry(chosen.table, region=chosen.region, shards=chosen.group_shards)
+    return DynamoDBRegistry(chosen.table, client=default_client(chosen, "dynamodb"), shards=chosen.group_shards)
+
+
+def default_gateway(chosen: Settings, endpoint: str) -> GatewayClient:
+    """Make the gateway client that the settings name, for the stage at *endpoint*."""
+    region = region_in(endpoint) or chosen.region
+    client = default_client(chosen, "apigatewaymanagementapi", region=region, endpoint_url=endpoint)
+    return ManagementAPI(client=client)
 
 
 def default_waker(chosen: Settings) -> Waker | None:
     """Make the waker that the settings name; None without a queue."""
-    return QueueWaker(chosen.wake_queue, region=chosen.region) if chosen.wake_queue else None
+    return QueueWaker(chosen.wake_queue, client=default_client(chosen, "sqs")) if chosen.wake_queue else None
 
 
 def default_jobs(chosen: Settings) -> Queue | None:
     """Make the queue of jobs that the settings name; None without one."""
-    return SQSQueue(chosen.jobs_queue, region=chosen.region) if chosen.jobs_queue else None
+    return SQSQueue(chosen.jobs_queue, client=default_client(chosen, "sqs")) if chosen.jobs_queue else None
 
 
 def default_fanout(chosen: Settings) -> Queue | None:
     """Make the fan-out queue that the settings name; None without one."""
-    return SQSQueue(chosen.fanout_queue, region=chosen.region) if chosen.fanout_queue else None
+    return SQSQueue(chosen.fanout_queue, client=default_client(chosen, "sqs")) if chosen.fanout_queue else None
+
+
+def default_client(
+    chosen: Settings, service: str, *, region: str | None = None, endpoint_url: str | None = None
+) -> AWSClient:
+    """Make the client of an AWS service that the settings name, in their region unless *region* is given."""
+    region = region or chosen.region
+    if chosen.aws_client == "boto3":
+        return Boto3Client(service, region=region, endpoint_url=endpoint_url)
+    return AsyncioClient(service, region=region, endpoint_url=endpoint_url)

@@ -15,14 +15,21 @@ from uuid import uuid4
 from starlette.types import ASGIApp
 
 from gatesocket import hibernation
-from gatesocket.backend import Backend, default_fanout, default_jobs, default_registry, default_waker
+from gatesocket.backend import (
+    Backend,
+    default_fanout,
+    default_gateway,
+    default_jobs,
+    default_registry,
+    default_waker,
+)
 from gatesocket.clock import Clock, milliseconds
 from gatesocket.driver import HAND_OVER_MARGIN, Answer, Driver, Invocation
 from gatesocket.event_loop import KeptLoop
 from gatesocket.events import Connect, Expired, Forwarded, Item, Message, Origin, Wake, parse
 from gatesocket.exceptions import ConfigurationError, UnreadableRecord
 from gatesocket.gateway.base import GatewayClient
-from gatesocket.gateway.management_api import ManagementAPI, endpoint_for
+from gatesocket.gateway.management_api import endpoint_for
 from gatesocket.lifespan import Lifespan
 from gatesocket.limits import INTEGRATION_SECONDS
 from gatesocket.queues import Queue
@@ -231,7 +238,7 @@ class WebSocketHandler:
                 )
             # Not from the event's domainName: behind a custom domain it leads nowhere (facts sheet, section 4).
             endpoint = endpoint_for(origin.api_id, region, origin.stage)
-        return ManagementAPI(endpoint, region=region)
+        return default_gateway(self._settings, endpoint)
 
     def _invocation(self, event: Mapping[str, Any], context: object) -> Invocation:
         remaining = getattr(context, "get_remaining_time_in_millis", None)

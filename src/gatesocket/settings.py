@@ -21,6 +21,11 @@ class Settings(BaseSettings):
     """The DynamoDB table of connections. None keeps them in the memory of this process."""
     region: str | None = None
     """The AWS region of table, queue and API. None leaves it to ``AWS_REGION`` and boto3's configuration."""
+    aws_client: Literal["asyncio", "boto3"] = "asyncio"
+    """What calls AWS. ``boto3`` is slower; it knows proxies, FIPS endpoints and whatever else boto3 is configured with.
+
+    moto's ``mock_aws`` replaces boto3's network and no other: tests that use it need ``boto3``.
+    """
     endpoint: str | None = None
     """The Management API's address, ``https://{api}.execute-api.{region}.amazonaws.com/{stage}``.
 

@@ -105,10 +105,18 @@ async def test_posts_that_are_awaited_arrive_in_order(world: World, ann: str) ->
     assert world.sent(ann) == texts
 
 
-async def test_concurrent_posts_all_arrive(world: World, ann: str) -> None:
+async def test_concurrent_posts_arrive_in_the_order_in_which_they_were_called_for(world: World, ann: str) -> None:
     texts = [str(number) for number in range(20)]
     await asyncio.gather(*(world.gateway.post(ann, text) for text in texts))
-    assert sorted(world.sent(ann)) == sorted(texts)
+    assert world.sent(ann) == texts
+
+
+async def test_posts_to_different_connections_do_not_wait_for_one_another(world: World) -> None:
+    connections = [world.connecting() for _ in range(10)]
+    for connection_id in connections:
+        world.open(connection_id)
+    await asyncio.gather(*(world.gateway.post(connection_id, connection_id) for connection_id in connections))
+    assert [world.sent(connection_id) for connection_id in connections] == [[each] for each in connections]
 
 
 async def test_a_message_of_128_kib_is_sent(world: World, ann: str) -> None:

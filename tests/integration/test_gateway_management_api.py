@@ -159,3 +159,12 @@ async def test_without_credentials_the_remedy_is_named(management: ManagementSer
     with pytest.raises(ConfigurationError, match=r"there are no AWS credentials.*AWS_PROFILE"):
         await gateway.post(ANN, "hello")
     await gateway.aclose()
+
+
+@pytest.mark.parametrize("connection_id", [".", ".."])
+async def test_an_id_that_would_lead_out_of_its_place_in_the_path_is_not_sent(
+    management: ManagementServer, gateway: ManagementAPI, connection_id: str
+) -> None:
+    with pytest.raises(InvalidConnectionId, match="can't be a connection id"):
+        await gateway.post(connection_id, "hello")
+    assert management.authorizations == []

@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 from gatesocket import CannotHibernate, ConfigurationError, ConnectionManager, WebSocketHandler, backend
 from gatesocket.events import parse
 from gatesocket.exceptions import GatewayError, LeaseLost, RecordTooLarge, RegistryError, UnexpectedEvent
-from gatesocket.gateway.management_api import ManagementAPI
+from gatesocket.gateway.fake import FakeGateway
 from gatesocket.registry.base import EVERYONE, Busy, Changes, Entry, Lease, Record, Taken
 from gatesocket.registry.bounds import Bounds
 from gatesocket.registry.items import decode
@@ -994,8 +994,13 @@ async def test_without_a_gateway_client_it_posts_to_the_api_that_the_event_came_
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     handler = WebSocketHandler(chat())
     MADE.append(handler)
-    made: list[str | None] = []
-    monkeypatch.setattr(ManagementAPI, "__init__", lambda self, endpoint, region: made.append(endpoint))
+    made: list[str] = []
+
+    def make(settings: Settings, endpoint: str) -> FakeGateway:
+        made.append(endpoint)
+        return FakeGateway()
+
+    monkeypatch.setattr("gatesocket.handler.default_gateway", make)
 
     await handler.invoke(connect("/ws/lobby"), Context())
 
@@ -1005,8 +1010,13 @@ async def test_without_a_gateway_client_it_posts_to_the_api_that_the_event_came_
 async def test_a_configured_endpoint_is_where_it_posts_to(monkeypatch: pytest.MonkeyPatch) -> None:
     handler = WebSocketHandler(chat(), settings=Settings(endpoint="http://127.0.0.1:3001/dev", region="eu-west-1"))
     MADE.append(handler)
-    made: list[str | None] = []
-    monkeypatch.setattr(ManagementAPI, "__init__", lambda self, endpoint, region: made.append(endpoint))
+    made: list[str] = []
+
+    def make(settings: Settings, endpoint: str) -> FakeGateway:
+        made.append(endpoint)
+        return FakeGateway()
+
+    monkeypatch.setattr("gatesocket.handler.default_gateway", make)
 
     await handler.invoke(wake_event("unknown"), Context())
 

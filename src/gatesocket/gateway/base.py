@@ -28,7 +28,7 @@ class GatewayClient(Protocol):
 
     * A `post` that has returned was accepted by the gateway. It was not necessarily received: the network behind the
       gateway may still lose it, and nobody will be told.
-    * Posts to one connection arrive in order if each is awaited before the next; concurrent ones in any order.
+    * Posts to one connection arrive in the order in which they were called for, also those that are under way at once.
     * Texts only: API Gateway has no binary frames (facts sheet, section 5).
 
     Every method raises `ConnectionGone` if the connection is closed, not yet open or never was,

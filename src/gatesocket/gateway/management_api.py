@@ -8,6 +8,7 @@ from gatesocket.aws import AWSClient, Refused, Unreachable, client_for
 from gatesocket.aws.endpoints import domain_of
 from gatesocket.exceptions import ConnectionGone, GatewayError, InvalidConnectionId, MessageTooLarge
 from gatesocket.gateway.base import ConnectionInfo, wire_bytes
+from gatesocket.gateway.turns import Turns
 from gatesocket.limits import MESSAGE_BYTES
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ def region_in(endpoint: str) -> str | None:
 class ManagementAPI:
     """Posts to connections through API Gateway's Management API; see `GatewayClient`.
 
+    Posts to one connection, and its close, are made one after the other; to different ones they are made at once, as
+    many as the client has connections for. One that is tried again keeps its place.
+
     What was throttled or failed with a 5xx is tried again before any error is raised here. So is a post whose answer
     was lost, and then a client may in rare cases get a message twice.
 
@@ -64,20 +68,28 @@ class ManagementAPI:
         if region is None and endpoint is not None:
             region = region_in(endpoint)
         self._client = client_for("apigatewaymanagementapi", client, region=region, endpoint_url=endpoint)
+        self._turns = Turns()
 
     async def post(self, connection_id: str, text: str) -> None:
         """See `GatewayClient.post`."""
         data = wire_bytes(text)
+        await self._turns.begin(connection_id)
         try:
             await self._call("PostToConnection", connection_id, Data=data)
         except GatewayError as error:
             if error.status == 413:  # noqa: PLR2004  # "Payload Too Large": its limit is lower than the one we know
                 raise MessageTooLarge(len(data), MESSAGE_BYTES) from error
             raise
+        finally:
+            self._turns.end(connection_id)
 
     async def close(self, connection_id: str) -> None:
         """See `GatewayClient.close`."""
-        await self._call("DeleteConnection", connection_id)
+        await self._turns.begin(connection_id)
+        try:
+            await self._call("DeleteConnection", connection_id)
+        finally:
+            self._turns.end(connection_id)
 
     async def info(self, connection_id: str) -> ConnectionInfo:
         """See `GatewayClient.info`."""
