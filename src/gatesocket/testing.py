@@ -37,6 +37,7 @@ class GatewayTestClient(TestClient):
     client sees every other close of the app as 1000; a handshake that is refused is a `WebSocketDenialResponse` with
     its status, and with the app's close code, which only a test can learn; headers of an accept are dropped. Besides,
     the lifespan begins with the first connection even if the client isn't used in a ``with`` statement, as in Lambda.
+    And a route that sleeps, or receives with a timeout, waits for `advance` to let the time pass.
 
     Args:
         app: the ASGI app.
@@ -123,6 +124,19 @@ class GatewayTestClient(TestClient):
         # Starlette makes the request, with this client's cookies, headers and parameters, and the scope of it.
         plain = super().websocket_connect(url, subprotocols, **kwargs)
         return GatewayTestSession(self, plain.scope)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass for routes that sleep or receive with a timeout, and wake them when they are due.
+
+        Time stands still otherwise: such a route waits until a test says so, and no test has to. What is shorter than
+        `hibernation.TIMER_THRESHOLD` is waited for as ever.
+
+        Raises:
+            ConfigurationError: the client isn't entered and no session is open, so that nothing waits.
+        """
+        gateway = self.gateway
+        with self._portal_factory() as portal:
+            portal.call(gateway.advance, seconds)
 
     @property
     def gateway(self) -> InProcessGateway:

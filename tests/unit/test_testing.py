@@ -548,9 +548,10 @@ class TestWakes:
             assert client.portal is not None
             with client.websocket_connect("/ws") as websocket:
                 client.portal.call(lambda: waker.wake(websocket.connection_id, delay=3600))
-                client.portal.call(lambda: waker.wake(websocket.connection_id, delay=0.001))
+                client.portal.call(lambda: waker.wake(websocket.connection_id, delay=1))
                 websocket.send_text("meanwhile")
                 assert websocket.receive_text() == "meanwhile"
+                client.advance(1)
                 with pytest.raises(NothingToReceive, match="for 0.01 s"):
                     websocket.receive_text(timeout=0.01)
 
@@ -593,3 +594,62 @@ def test_several_errors_of_a_connection_are_raised_together() -> None:
     with pytest.raises(ExceptionGroup, match="had 3 errors") as raised:
         exchange()
     assert [type(error) for error in raised.value.exceptions] == [RegistryError] * 3
+
+
+class TestTimers:
+    """Time stands still until the test lets it pass."""
+
+    @staticmethod
+    def make_ticker() -> FastAPI:
+        app = FastAPI()
+
+        @app.websocket("/ticks")
+        async def ticks(websocket: WebSocket) -> None:
+            await websocket.accept()
+            for number in range(1000):
+                await websocket.send_text(f"tick {number}")
+                await asyncio.sleep(60)
+
+        @app.websocket("/beats")
+        async def beats(websocket: WebSocket) -> None:
+            await websocket.accept()
+            while True:
+                try:
+                    await websocket.send_text(await asyncio.wait_for(websocket.receive_text(), timeout=45))
+                except TimeoutError:
+                    await websocket.send_text("still there?")
+                except WebSocketDisconnect:
+                    return
+
+        return app
+
+    def test_wakes_come_when_they_are_due_and_in_their_order(self) -> None:
+        with (
+            GatewayTestClient(self.make_ticker()) as client,
+            client.websocket_connect("/ticks") as ticks,
+            client.websocket_connect("/beats") as beats,
+        ):
+            assert ticks.receive_text() == "tick 0"
+            client.advance(59.9)
+            with pytest.raises(NothingToReceive, match=r"for asyncio\.sleep\(60\), at most 0\.1 s that `advance` lets"):
+                ticks.receive_text()
+            assert beats.receive_text() == "still there?"
+            client.advance(0.1)
+            assert ticks.receive_text() == "tick 1"
+            beats.send_text("yes")
+            assert beats.receive_text() == "yes"
+            client.advance(44.9)
+            with pytest.raises(NothingToReceive):
+                beats.receive_text()
+            client.advance(0.1)
+            assert beats.receive_text() == "still there?"
+
+    def test_hours_are_over_at_once(self) -> None:
+        with GatewayTestClient(self.make_ticker()).websocket_connect("/ticks") as websocket:
+            client = websocket._client
+            client.advance(7200)
+            assert [websocket.receive_text() for _ in range(121)] == [f"tick {number}" for number in range(121)]
+
+    def test_a_client_without_a_connection_has_no_time(self) -> None:
+        with pytest.raises(ConfigurationError, match="no gateway now"):
+            GatewayTestClient(self.make_ticker()).advance(1)

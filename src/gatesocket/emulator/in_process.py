@@ -2,10 +2,13 @@
 
 This is the shell around the gateway model that tests use. It is deterministic where API Gateway is not: the invocations
 of one connection run one after the other, in the order of what caused them, so that every message wakes the route
-anew. Those of different connections run side by side.
+anew. Those of different connections run side by side. And time stands still for wakes that are to come later, until
+`InProcessGateway.advance` lets it pass.
 """
 
 import asyncio
+import heapq
+import itertools
 import json
 import logging
 import time
@@ -120,12 +123,16 @@ class InProcessGateway:
         self._wires: dict[str, Wire] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
+        self._began = self._time = milliseconds()
+        self._later: list[tuple[int, int, Wire, dict[str, Any]]] = []
+        self._numbers = itertools.count()
         chosen = settings or Settings()
         self.backend = Backend(
             registry,
             ModelGateway(self._manage),
             MemoryWaker(self._wake),
             MemoryQueue(self._enqueue),
+            clock=lambda: self._time,
             fanout=MemoryQueue(self._fan_out),
             fanout_above=chosen.fanout_above,
         )
@@ -138,6 +145,7 @@ class InProcessGateway:
             jobs=self.backend.jobs,
             fanout=self.backend.fanout,
             settings=chosen,
+            clock=self.backend.clock,
             on_error=self._route_failed,
         )
 
@@ -145,7 +153,7 @@ class InProcessGateway:
 
     async def connect(self, handshake: Handshake) -> tuple[Wire, Accept | Refuse]:
         """Ask for a connection; return it and the verdict once the handshake is answered."""
-        connection_id, effects = self._model.handshake(handshake, now=milliseconds())
+        connection_id, effects = self._model.handshake(handshake, now=self._now())
         wire = self._wires[connection_id] = Wire(connection_id)
         self._perform(effects)
         while wire.verdict is None:
@@ -154,11 +162,11 @@ class InProcessGateway:
 
     async def send(self, wire: Wire, data: str | bytes) -> None:
         """Send one message, and don't wait for what comes of it; after a close it is lost, as on a network."""
-        self._perform(self._model.frame(wire.connection_id, data, now=milliseconds()))
+        self._perform(self._model.frame(wire.connection_id, data, now=self._now()))
 
     async def leave(self, wire: Wire, code: int | None, reason: str) -> None:
         """Close the connection from the client's side, with *code* or, if that is None, by breaking it."""
-        self._perform(self._model.left(wire.connection_id, code, reason, now=milliseconds()))
+        self._perform(self._model.left(wire.connection_id, code, reason, now=self._now()))
 
     async def receive(self, wire: Wire, timeout: float | None) -> str | Close:  # noqa: ASYNC109
         """Return the next message, or the close if there is none to come.
@@ -192,6 +200,24 @@ class InProcessGateway:
         while wire.invocations:
             await self._change()
 
+    async def advance(self, seconds: float) -> None:
+        """Let time pass, and what is due in it happen: one wake after the other, each when nothing runs any more."""
+        until = self._time + round(seconds * 1000)
+        await self._settled()
+        while self._later and self._later[0][0] <= until:
+            self._time, _, wire, event = heapq.heappop(self._later)
+            self._start(wire, event)
+            await self._settled()
+        self._time = until
+
+    async def _settled(self) -> None:
+        while self._tasks:
+            await self._change()
+
+    def _now(self) -> int:
+        """The gateway's time, which goes on while the handler's stands still."""
+        return milliseconds() + self._time - self._began
+
     async def aclose(self) -> None:
         """End what still runs, and the app's lifespan.
 
@@ -223,13 +249,9 @@ class InProcessGateway:
         connection_id = json.loads(event["Records"][0]["body"])["connection_id"]
         wire = self._wires.setdefault(connection_id, Wire(connection_id))
         if delay:
-            self._spawn(self._wake_later(wire, event, delay))
+            heapq.heappush(self._later, (self._time + round(delay * 1000), next(self._numbers), wire, event))
         else:
             self._start(wire, event)
-
-    async def _wake_later(self, wire: Wire, event: dict[str, Any], delay: float) -> None:
-        await asyncio.sleep(delay)
-        self._start(wire, event)
 
     def _start(self, wire: Wire, event: dict[str, Any], invocation_id: str | None = None) -> None:
         wire.invocations += 1
@@ -240,7 +262,7 @@ class InProcessGateway:
             async with wire.turn:
                 answer = await self._invoke(wire, event)
                 if invocation_id is not None:
-                    self._perform(self._model.answered(invocation_id, answer, now=milliseconds()))
+                    self._perform(self._model.answered(invocation_id, answer, now=self._now()))
         finally:
             wire.invocations -= 1
 
@@ -318,19 +340,20 @@ class InProcessGateway:
         _serving.get().errors.append(error)
 
     def _manage(self, method: str, connection_id: str, body: bytes = b"") -> ManagementResponse:
-        response, effects = self._model.manage(method, connection_id, body, now=milliseconds())
+        response, effects = self._model.manage(method, connection_id, body, now=self._now())
         self._perform(effects)
         return response
 
     async def _where(self, wire: Wire) -> str:
         """Say what the connection's route is doing."""
-        record = await self.backend.registry.get(wire.connection_id, now=milliseconds())
+        record = await self.backend.registry.get(wire.connection_id, now=self._time)
         if record is None or record.snapshot is None:
             return "its route has ended"
         frame = Snapshot.load(record.snapshot).frames[-1]
         unit = unit_named(frame.key)
         point = unit.points[frame.point]
-        return f"its route waits at {unit.source.file}:{point.line} for {point.awaited}"
+        due = "" if record.due is None else f", at most {(record.due - self._time) / 1000:g} s that `advance` lets pass"
+        return f"its route waits at {unit.source.file}:{point.line} for {point.awaited}{due}"
 
     async def _change(self) -> None:
         """Wait until something has happened."""
