@@ -1,6 +1,6 @@
 """The platform's numbers, each beside its source.
 
-None of them can be raised; they are named here so that no other module carries a bare number, and so that a test can
+Hardly any of them can be raised; they are named here so that no other module carries a bare number, and so that a test can
 make them small. "Quotas" is https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html and its page for
 WebSocket APIs, apigateway-execution-service-websocket-limits-table.html.
 """
@@ -21,6 +21,18 @@ IDLE_SECONDS: Final = 10 * 60
 
 CONNECTION_SECONDS: Final = 2 * 60 * 60
 """Seconds that a connection can last at the most (Quotas)."""
+
+URL_CHARACTERS: Final = 4096
+"""Characters in the URL of a handshake (Quotas)."""
+
+CONNECTIONS_PER_SECOND: Final = 500
+"""New connections of one account in one region; raisable (Quotas)."""
+
+REQUESTS_PER_SECOND: Final = 10_000
+"""Requests of one account in one region, messages and calls of the Management API among them; raisable (Quotas)."""
+
+REQUESTS_BURST: Final = 5_000
+"""Requests that may come at once (Quotas)."""
 
 AUTHORIZER_CONTEXT_BYTES: Final = 8 * 1024
 """Bytes of a Lambda authorizer's result (Quotas)."""

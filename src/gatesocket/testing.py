@@ -320,6 +320,8 @@ def _handshake(scope: Scope, path_parameter: str) -> Handshake:
         headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]),
         query=((path_parameter, scope["path"]), *query),
         source_ip=scope["client"][0],
+        scheme="https" if scope["scheme"] == "wss" else "http",
+        port=scope["server"][1],
     )
 
 

@@ -13,7 +13,7 @@ from gatesocket.emulator.api import Api, Route
 from gatesocket.emulator.connections import Connections
 from gatesocket.emulator.effects import Invoke
 from gatesocket.emulator.gateway import Gateway
-from gatesocket.emulator.websocket import LARGEST_FRAME
+from gatesocket.emulator.websocket import LARGEST_FRAME, PING
 
 OK = Returned({"statusCode": 200})
 
@@ -128,7 +128,7 @@ async def test_a_message_is_an_invocation_and_posts_reach_the_client_in_order(wo
     client, connection_id = await world.open()
     client.send(text="hi")
     effect = await world.functions.next("$default")
-    assert effect.event["body"] == "hi"
+    assert effect.event.get("body") == "hi"
     for text in (b"one", b"two"):
         assert world.connections.manage("POST", connection_id, text).status == 200
     assert [(await client.received())["text"] for _ in range(2)] == ["one", "two"]
@@ -139,7 +139,7 @@ async def test_messages_do_not_wait_for_one_another(world: World) -> None:
     client.send(text="first")
     client.send(text="second")
     (first, answer_first), (second, answer_second) = [await world.functions.invoked.get() for _ in range(2)]
-    assert [first.event["body"], second.event["body"]] == ["first", "second"]
+    assert [first.event.get("body"), second.event.get("body")] == ["first", "second"]
     answer_second.set_result(Failed("ValueError", "boom"))
     assert "Internal server error" in (await client.received())["text"]
     answer_first.set_result(OK)
@@ -166,7 +166,8 @@ async def test_a_message_that_api_gateway_refuses_ends_the_connection(
 async def test_a_long_message_in_small_frames_passes(world: World) -> None:
     client, _ = await world.open()
     client.send(**{"text": "x" * 100_000, LARGEST_FRAME: 32_000})
-    assert len((await world.functions.next("$default")).event["body"]) == 100_000
+    event: Any = (await world.functions.next("$default")).event
+    assert len(event["body"]) == 100_000
 
 
 @pytest.mark.parametrize(
@@ -195,7 +196,7 @@ async def test_a_client_that_speaks_before_the_handshake_is_answered_has_to_wait
     client.send(text="too early")
     await world.functions.next("$connect")
     assert (await client.received())["type"] == "websocket.accept"
-    assert (await world.functions.next("$default")).event["body"] == "too early"
+    assert (await world.functions.next("$default")).event.get("body") == "too early"
 
 
 async def test_a_client_that_vanishes_while_it_is_sent_to_is_reported_once(world: World) -> None:
@@ -243,6 +244,16 @@ async def test_time_passes_by_itself(world: World) -> None:
     world.clock.now += 30_000
     late.leave(1006)  # Any input sets the timer anew.
     assert (await later.received())["status"] == 504
+
+
+async def test_a_ping_is_no_message_and_goes_to_no_function(world: World) -> None:
+    """What it may do is keep the connection alive, which is for the model to know."""
+    client, connection_id = await world.open()
+    client.incoming.put_nowait({"type": PING})
+    client.send(text="after")
+    effect = await world.functions.next("$default")
+    assert effect.event.get("body") == "after"
+    assert effect.connection_id == connection_id
 
 
 async def test_a_client_without_an_address_is_local(world: World) -> None:

@@ -13,6 +13,7 @@ from gatesocket.emulator.gateway import (
     Accept,
     Answer,
     Api,
+    Authorizer,
     Close,
     Effect,
     Failed,
@@ -20,6 +21,8 @@ from gatesocket.emulator.gateway import (
     Handshake,
     Invoke,
     Quirks,
+    Quotas,
+    RateLimit,
     Refuse,
     Returned,
     Route,
@@ -77,7 +80,7 @@ def connect_answered(answer: Answer, quirks: Quirks | None = None) -> Effect:
 def goodbye(effect: Effect) -> tuple[int | None, str | None]:
     """The code and the reason that a `$disconnect` event carries."""
     assert isinstance(effect, Invoke)
-    context = effect.event["requestContext"]
+    context: Any = effect.event["requestContext"]
     assert context["routeKey"] == "$disconnect"
     return context["disconnectStatusCode"], context["disconnectReason"]
 
@@ -185,6 +188,139 @@ class TestHandshake:
             gateway.frame(connection_id, "too soon", now=T0)
 
 
+ASKED = Route("f", authorizer=Authorizer("decides", ("route.request.querystring.token",)))
+WITH_TOKEN = Handshake((("Host", "x.example"),), (("token", "abc"),), "192.0.2.1")
+ALLOW = Returned(
+    {
+        "principalId": "ann",
+        "policyDocument": {"Statement": [{"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": "*"}]},
+        "context": {"admin": True},
+    }
+)
+
+
+class TestAuthorizer:
+    """Facts sheet, section 9."""
+
+    def asked(self, gateway: Gateway) -> Invoke:
+        _, effects = gateway.handshake(WITH_TOKEN, now=T0)
+        return invocation(effects)
+
+    def refused(self, effects: list[Effect]) -> tuple[int, str, str]:
+        (refusal,) = effects
+        assert isinstance(refusal, Refuse)
+        return refusal.status, json.loads(refusal.body)["message"], refusal.why
+
+    def test_is_asked_before_connect_with_an_event_of_its_own(self) -> None:
+        event: Any = self.asked(make_gateway(ALL_ROUTES | {"$connect": ASKED})).event
+        assert (event["type"], event["methodArn"]) == (
+            "REQUEST",
+            "arn:aws:execute-api:eu-west-1:123456789012:a1/prod/$connect",
+        )
+        assert not {"isBase64Encoded", "body"} & event.keys()
+
+    def test_that_allows_is_followed_by_connect_and_every_event_repeats_its_context(self) -> None:
+        gateway = make_gateway(ALL_ROUTES | {"$connect": ASKED})
+        asked = self.asked(gateway)
+        assert asked.function == "decides"
+        connect = invocation(gateway.answered(asked.invocation_id, ALLOW, now=T0))
+        assert connect.function == "f"
+        gateway.answered(connect.invocation_id, OK, now=T0)
+        message = invocation(gateway.frame(connect.connection_id, "x", now=T0))
+        disconnect = invocation(gateway.left(connect.connection_id, 1000, "", now=T0))
+        for effect in (connect, message, disconnect):
+            context = effect.event["requestContext"]
+            assert context["authorizer"] == {"admin": "true", "principalId": "ann"}
+
+    def test_is_not_asked_without_its_identity_sources(self) -> None:
+        _, effects = make_gateway({"$connect": ASKED}).handshake(CLIENT, now=T0)
+        why = "it has no value for route.request.querystring.token, so that the authorizer isn't asked"
+        assert self.refused(effects) == (401, "Unauthorized", why)
+
+    @pytest.mark.parametrize(
+        ("answer", "status", "message"),
+        [
+            (Failed("Exception", "Unauthorized"), 401, "Unauthorized"),
+            (Returned({"principalId": "a", "policyDocument": {"Statement": []}}), 403, "Forbidden"),
+            (Failed("KeyError", "token"), 500, "Internal server error"),
+            (Returned({"statusCode": 401}), 500, "Internal server error"),
+        ],
+    )
+    def test_that_denies_or_fails_is_the_end_and_only_the_log_says_why(
+        self, answer: Answer, status: int, message: str
+    ) -> None:
+        gateway = make_gateway(ALL_ROUTES | {"$connect": ASKED})
+        seen, said, why = self.refused(gateway.answered(self.asked(gateway).invocation_id, answer, now=T0))
+        assert (seen, said) == (status, message)
+        assert why
+        assert gateway.next_deadline() is None
+
+    def test_has_29_s_and_no_answer_then_is_500_or_as_the_quirk_says(self) -> None:
+        for quirks, status in ((Quirks(), 500), (Quirks(authorizer_timeout_status=504), 504)):
+            gateway = make_gateway({"$connect": ASKED}, quirks)
+            asked = self.asked(gateway)
+            assert self.refused(gateway.tick(now=T0 + 29 * SECOND))[0] == status
+            assert gateway.answered(asked.invocation_id, ALLOW, now=T0 + 30 * SECOND) == []
+
+    def test_that_denies_a_client_that_has_left_tells_nobody(self) -> None:
+        gateway = make_gateway({"$connect": ASKED})
+        asked = self.asked(gateway)
+        gateway.left(asked.connection_id, None, "", now=T0)
+        assert gateway.answered(asked.invocation_id, CRASH, now=T0) == []
+
+    def test_of_a_connection_whose_connect_never_answers_is_over_too(self) -> None:
+        gateway = make_gateway({"$connect": ASKED})
+        connect = invocation(gateway.answered(self.asked(gateway).invocation_id, ALLOW, now=T0 + 20 * SECOND))
+        assert gateway.tick(now=T0 + 48 * SECOND) == []
+        assert self.refused(gateway.tick(now=T0 + 49 * SECOND))[0] == 504
+        assert gateway.answered(connect.invocation_id, OK, now=T0 + 50 * SECOND) == []
+
+
+class TestThrottling:
+    """Facts sheet, sections 2, 3, 4 and 10."""
+
+    QUOTAS = Quotas(connections=RateLimit(1, 2), requests=RateLimit(1, 1))
+
+    def gateway(self, routes: Mapping[str, Route] | None = None, quotas: Quotas | None = QUOTAS) -> Gateway:
+        api = Api("a1", "prod", "eu-west-1", "x.example", "$request.body.action", routes or {})
+        return Gateway(api, new_id=numbered_ids(), quotas=quotas)
+
+    def test_a_handshake_over_the_connection_rate_is_429(self) -> None:
+        gateway = self.gateway()
+        verdicts = [gateway.handshake(CLIENT, now=T0)[1][0] for _ in range(3)]
+        assert [type(verdict) for verdict in verdicts] == [Accept, Accept, Refuse]
+        refusal = verdicts[2]
+        assert isinstance(refusal, Refuse)
+        assert (refusal.status, json.loads(refusal.body)["message"]) == (429, "Too Many Requests")
+        assert isinstance(gateway.handshake(CLIENT, now=T0 + SECOND)[1][0], Accept)
+
+    def test_a_message_over_the_request_rate_is_an_error_frame_and_the_connection_stays(self) -> None:
+        gateway = self.gateway({"$default": Route("f")})
+        connection_id, _ = gateway.handshake(CLIENT, now=T0)
+        assert isinstance(gateway.frame(connection_id, "x", now=T0)[0], Invoke)
+        (frame,) = gateway.frame(connection_id, "y", now=T0)
+        assert isinstance(frame, SendText)
+        assert json.loads(frame.text)["message"] == "Too Many Requests"
+        assert isinstance(gateway.frame(connection_id, "z", now=T0 + SECOND)[0], Invoke)
+
+    def test_calls_of_the_management_api_count_as_messages_do(self) -> None:
+        gateway = self.gateway()
+        connection_id, _ = gateway.handshake(CLIENT, now=T0)
+        assert gateway.manage("POST", connection_id, b"x", now=T0)[0].status == 200
+        response, effects = gateway.manage("POST", connection_id, b"y", now=T0)
+        assert (response.status, response.headers["x-amzn-ErrorType"], effects) == (429, "LimitExceededException", [])
+
+    def test_a_route_s_own_limit_holds_for_it_alone(self) -> None:
+        gateway = self.gateway({"$default": Route("f"), "slow": Route("f", limit=RateLimit(1, 1))}, quotas=None)
+        connection_id, _ = gateway.handshake(CLIENT, now=T0)
+        kinds = [type(gateway.frame(connection_id, text, now=T0)[0]) for text in ['{"action":"slow"}'] * 2 + ["x"] * 3]
+        assert kinds == [Invoke, SendText, Invoke, Invoke, Invoke]
+
+    def test_connect_may_have_one_of_its_own_too(self) -> None:
+        gateway = self.gateway({"$connect": Route("f", limit=RateLimit(1, 1))}, quotas=None)
+        assert [type(gateway.handshake(CLIENT, now=T0)[1][0]) for _ in range(2)] == [Invoke, Refuse]
+
+
 class TestClientThatLeavesDuringItsHandshake:
     def test_is_told_to_the_function_that_accepted_it(self) -> None:
         gateway = make_gateway()
@@ -211,7 +347,7 @@ class TestMessage:
         message = invocation(gateway.frame(connection_id, '{"action":"join"}', now=T0))
         assert message.function == "joins"
         assert message.event["requestContext"]["routeKey"] == "join"
-        assert message.event["body"] == '{"action":"join"}'
+        assert message.event.get("body") == '{"action":"join"}'
 
     def test_has_ids_of_its_own(self) -> None:
         gateway = make_gateway()
@@ -320,7 +456,7 @@ class TestLimits:
     def test_what_is_within_them_is_delivered(self, data: str, largest_frame: int | None) -> None:
         gateway = make_gateway()
         effects = gateway.frame(open_connection(gateway), data, now=T0, largest_frame=largest_frame)
-        assert invocation(effects).event["body"] == data
+        assert invocation(effects).event.get("body") == data
 
     @pytest.mark.parametrize(
         ("data", "largest_frame"),
@@ -413,6 +549,14 @@ class TestTime:
         gateway.manage("GET", connection_id, b"", now=T0 + 27 * MINUTE)
         assert len(gateway.tick(now=T0 + 28 * MINUTE)) == 2, "asking after it doesn't"
 
+    @pytest.mark.parametrize(("quirks", "end"), [(Quirks(), 10), (Quirks(ping_keeps_alive=True), 15)])
+    def test_whether_a_ping_does_so_too_is_a_quirk(self, quirks: Quirks, end: int) -> None:
+        gateway = make_gateway({}, quirks)
+        connection_id, _ = gateway.handshake(CLIENT, now=T0)
+        gateway.pinged(connection_id, now=T0 + 5 * MINUTE)
+        assert gateway.next_deadline() == T0 + end * MINUTE
+        gateway.pinged(UNKNOWN, now=T0)
+
     def test_two_hours_end_a_connection_however_busy(self) -> None:
         gateway = make_gateway({"$disconnect": Route("f")})
         connection_id, _ = gateway.handshake(CLIENT, now=T0)
@@ -465,6 +609,14 @@ class TestManagementAPI:
         connection_id = open_connection(gateway)
         _, effects = gateway.manage("POST", connection_id, b"a\xff", now=T0)
         assert effects == [SendText(connection_id, "a\ufffd")]
+
+    def test_post_to_a_client_whose_buffer_is_full_is_429(self) -> None:
+        """So that a client that doesn't read is noticed by whoever sends to it."""
+        gateway = make_gateway(quirks=Quirks(client_buffer_bytes=10))
+        connection_id = open_connection(gateway)
+        response, effects = gateway.manage("POST", connection_id, b"12345", now=T0, buffered=6)
+        assert (response.status, response.headers["x-amzn-ErrorType"], effects) == (429, "LimitExceededException", [])
+        assert gateway.manage("POST", connection_id, b"12345", now=T0, buffered=5)[0].status == 200
 
     def test_delete_closes_with_1000_and_the_function_is_told(self) -> None:
         gateway = make_gateway()

@@ -16,6 +16,11 @@ from gatesocket.emulator.dev import bind
 from gatesocket.emulator.server import Application, Server
 from support.stack import LittleStack, serving
 
+SCOPE = "local/20240219/us-east-1/execute-api/aws4_request"
+SIGNATURE = "0" * 64
+SIGNED = f"AWS4-HMAC-SHA256 Credential={SCOPE}, SignedHeaders=host;x-amz-date, Signature={SIGNATURE}"
+"""A signature of AWS's shape."""
+
 
 def accept(event: dict[str, Any]) -> dict[str, Any]:
     return {"statusCode": 200}
@@ -153,7 +158,12 @@ async def test_a_close_frame_is_told_with_its_code_and_reason(frame: Frame, code
 
 async def test_the_management_api_posts_tells_and_closes() -> None:
     stack = LittleStack(accept)
-    async with serving(stack) as address, connect(f"ws://{address}/prod") as client, httpx2.AsyncClient() as http:
+    signed = {"Authorization": SIGNED}
+    async with (
+        serving(stack) as address,
+        connect(f"ws://{address}/prod") as client,
+        httpx2.AsyncClient(headers=signed) as http,
+    ):
         url = f"http://{address}/prod/@connections/{quote(await connection_id(stack), safe='')}"
         assert (await http.post(url, content=b"hi")).status_code == 200
         assert await client.recv() == "hi"
@@ -164,9 +174,83 @@ async def test_the_management_api_posts_tells_and_closes() -> None:
         assert (await http.post(url, content=b"hi")).headers["x-amzn-ErrorType"] == "GoneException"
 
 
-async def test_a_plain_request_to_the_stage_is_told_to_upgrade() -> None:
+@pytest.mark.parametrize(
+    ("authorization", "query", "error"),
+    [
+        (None, "", "MissingAuthenticationTokenException"),
+        ("Bearer abc", "", "IncompleteSignatureException"),
+        (SIGNED.replace(SIGNATURE, "short"), "", "IncompleteSignatureException"),
+        (SIGNED.replace(SCOPE, "local"), "", "IncompleteSignatureException"),
+        (SIGNED.replace("execute-api", "s3"), "", "InvalidSignatureException"),
+        (None, f"X-Amz-Signature={SIGNATURE}", "IncompleteSignatureException"),
+        (None, f"X-Amz-Signature={SIGNATURE}&X-Amz-Credential={quote(SCOPE, safe='')}", "GoneException"),
+        (SIGNED, "", "GoneException"),
+    ],
+)
+async def test_the_management_api_wants_requests_that_are_signed(
+    authorization: str | None, query: str, error: str
+) -> None:
+    """The shape of the signature is looked at, for which a hand-made request fails; keys are not."""
+    headers = {"Authorization": authorization} if authorization else {}
     async with serving(LittleStack(accept)) as address, httpx2.AsyncClient() as http:
-        for path in ("/prod", "/prod/"):
+        response = await http.get(f"http://{address}/prod/@connections/AAAAAAAAAAAAAAA%3D?{query}", headers=headers)
+    assert response.status_code == (410 if error == "GoneException" else 403)
+    assert response.headers["x-amzn-ErrorType"] == error
+
+
+@pytest.mark.parametrize("prefix", ["/test", ""])
+async def test_the_management_api_of_another_stage_is_forbidden(prefix: str) -> None:
+    async with serving(LittleStack(accept)) as address, httpx2.AsyncClient() as http:
+        url = f"http://{address}{prefix}/@connections/AAAAAAAAAAAAAAA%3D"
+        response = await http.post(url, headers={"Authorization": SIGNED})
+    assert (response.status_code, response.json()) == (403, {"message": "Forbidden"})
+
+
+async def test_a_client_that_does_not_read_is_429_to_whoever_posts_and_nobody_else_waits() -> None:
+    """Facts sheet, section 4: the client side's buffer is full."""
+    stack = LittleStack(accept)
+    signed = {"Authorization": SIGNED}
+    async with (
+        serving(stack) as address,
+        connect(f"ws://{address}/prod") as client,
+        httpx2.AsyncClient(headers=signed) as http,
+    ):
+        client.transport.pause_reading()
+        url = f"http://{address}/prod/@connections/{quote(await connection_id(stack), safe='')}"
+        statuses = {}
+        for number in range(200):
+            response = await http.post(url, content=b"x" * 128 * 1024)
+            statuses[response.status_code] = number
+            if response.status_code != 200:
+                break
+        assert response.headers["x-amzn-ErrorType"] == "LimitExceededException"
+        client.transport.resume_reading()
+        for _ in range(statuses[200] + 1):
+            assert len(await client.recv()) == 128 * 1024
+        assert (await http.post(url, content=b"again")).status_code == 200
+        assert await client.recv() == "again"
+
+
+async def test_an_address_that_is_too_long_is_414() -> None:
+    async with serving(LittleStack(accept)) as address:
+        async with connect(f"ws://{address}/prod?{'x' * (4096 - len('/prod?'))}"):
+            pass
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"ws://{address}/prod?{'x' * 4096}")
+    assert refused.value.response.status_code == 414
+
+
+async def test_functions_see_the_scheme_and_the_port_that_the_client_used() -> None:
+    """On API Gateway https and 443; an app that makes links of them makes links to this machine here."""
+    stack = LittleStack(accept)
+    async with serving(stack) as address, connect(f"ws://{address}/prod"):
+        headers = (await stack.events.get())["headers"]
+    assert (headers["X-Forwarded-Proto"], headers["X-Forwarded-Port"]) == ("http", address.partition(":")[2])
+
+
+async def test_a_plain_request_to_the_stage_or_below_is_told_to_upgrade() -> None:
+    async with serving(LittleStack(accept)) as address, httpx2.AsyncClient() as http:
+        for path in ("/prod", "/prod/", "/prod/extra"):
             response = await http.get(f"http://{address}{path}")
             assert (response.status_code, response.json()) == (426, {"message": "Upgrade Required"})
 

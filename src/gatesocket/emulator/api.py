@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from gatesocket.emulator.throttle import RateLimit
 from gatesocket.exceptions import ConfigurationError
 
-__all__ = ["CONNECT", "DEFAULT", "DISCONNECT", "Api", "Route"]
+__all__ = ["CONNECT", "DEFAULT", "DISCONNECT", "Api", "Authorizer", "Route"]
 
 CONNECT: Final = "$connect"
 DEFAULT: Final = "$default"
@@ -24,6 +25,16 @@ _STEP = re.compile(r"\[(?P<index>\d+)\]|(?P<name>[^.\[\]]+)")
 
 
 @dataclass(frozen=True, slots=True)
+class Authorizer:
+    """A Lambda authorizer of the type REQUEST (facts sheet, section 9)."""
+
+    function: str
+    """The function's name, for whoever performs `Invoke`."""
+    identity_sources: tuple[str, ...] = ()
+    """What a request must have for the function to be asked: ``route.request.querystring.token``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """What serves one route key."""
 
@@ -32,6 +43,10 @@ class Route:
     two_way: bool = False
     """Whether the function's answer goes to the client: the route has a response selection expression and a
     RouteResponse (facts sheet, section 3)."""
+    authorizer: Authorizer | None = None
+    """Who decides on handshakes; of other routes than `$connect` it is never asked (facts sheet, section 9)."""
+    limit: RateLimit | None = None
+    """The stage's own throttling of the route; None leaves it to the account's quotas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +67,7 @@ class Api:
     routes: Mapping[str, Route]
     """By route key."""
     stage_variables: Mapping[str, str] = field(default_factory=dict)
+    account_id: str = "123456789012"
 
     def __post_init__(self) -> None:
         if any(term["unknown"] for term in _TERM.finditer(self.selection_expression)):
@@ -60,6 +76,11 @@ class Api:
                 "evaluated: of a WebSocket message only $request.body.<name> can be read. "
                 r"Write a constant as \$default"
             )
+
+    @property
+    def connect_arn(self) -> str:
+        """The ARN of the `$connect` route, by which authorizers' policies name it."""
+        return f"arn:aws:execute-api:{self.region}:{self.account_id}:{self.api_id}/{self.stage}/{CONNECT}"
 
     def route_key_for(self, text: str) -> str | None:
         """Return the key of the route that serves the message *text*; None if there is no such route.

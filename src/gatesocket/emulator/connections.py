@@ -6,7 +6,7 @@ them, none waits for another, and a slow one holds nothing up.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import parse_qsl
 
 from starlette.types import Message, Receive, Scope, Send
@@ -23,10 +23,11 @@ from gatesocket.emulator.gateway import (
     Handshake,
     Invoke,
     ManagementResponse,
+    Quirks,
     Refuse,
     SendText,
 )
-from gatesocket.emulator.websocket import LARGEST_FRAME
+from gatesocket.emulator.websocket import LARGEST_FRAME, PING
 
 __all__ = ["Connections"]
 
@@ -35,6 +36,8 @@ Invoker = Callable[[Invoke], Awaitable[Answer]]
 
 ToClient = Accept | Refuse | SendText | Close
 """The effects that a client sees."""
+
+_PORTS: Final = {"http": 80, "https": 443}
 
 _ABNORMAL: Final = 1006
 """The code of a connection that ended without a close frame (RFC 6455, section 7.4.1)."""
@@ -62,15 +65,20 @@ class Connections:
         self._invoke = invoke
         self._clock = clock
         self._watch = watch
-        self._outboxes: dict[str, asyncio.Queue[ToClient | None]] = {}
+        self._outboxes: dict[str, _Outbox] = {}
         self._invocations: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def quirks(self) -> Quirks:
+        """What was settled of API Gateway's unknowns."""
+        return self._gateway.quirks
 
     async def serve(self, scope: Scope, query: str, receive: Receive, send: Send) -> None:
         """Hold one client's socket from its handshake to its end; *query* is that of the stage's URL."""
         await receive()  # websocket.connect
         connection_id, effects = self._gateway.handshake(_handshake(scope, query), now=self._clock())
-        outbox = self._outboxes[connection_id] = asyncio.Queue[ToClient | None]()
+        outbox = self._outboxes[connection_id] = _Outbox()
         self._watch(Arrived(connection_id, query))
         self._perform(effects)
         accepted = asyncio.Event()
@@ -86,7 +94,9 @@ class Connections:
 
     def manage(self, method: str, connection_id: str, body: bytes) -> ManagementResponse:
         """Serve one request to the Management API."""
-        response, effects = self._gateway.manage(method, connection_id, body, now=self._clock())
+        outbox = self._outboxes.get(connection_id)
+        buffered = 0 if outbox is None else outbox.size
+        response, effects = self._gateway.manage(method, connection_id, body, now=self._clock(), buffered=buffered)
         self._perform(effects)
         return response
 
@@ -109,8 +119,11 @@ class Connections:
                 reason = message.get("reason") or ""
                 self._watch(Left(connection_id, code, reason))
                 self._perform(self._gateway.left(connection_id, code, reason, now=now))
-                self._outboxes[connection_id].put_nowait(None)
+                self._outboxes[connection_id].put(None)
                 return
+            if message["type"] == PING:
+                self._gateway.pinged(connection_id, now=self._clock())
+                continue
             # A client that doesn't wait for the handshake's answer is made to.
             await accepted.wait()
             text = message.get("text")
@@ -124,7 +137,7 @@ class Connections:
             )
             self._perform(effects)
 
-    async def _write(self, outbox: asyncio.Queue[ToClient | None], send: Send, accepted: asyncio.Event) -> None:
+    async def _write(self, outbox: "_Outbox", send: Send, accepted: asyncio.Event) -> None:
         while (effect := await outbox.get()) is not None:
             try:
                 for message in _messages(effect):
@@ -132,6 +145,8 @@ class Connections:
             except OSError:
                 # The client is gone, as the reader is told too; the model hears of it from there.
                 continue
+            finally:
+                outbox.written(effect)
             if isinstance(effect, Accept):
                 accepted.set()
             if isinstance(effect, Refuse | Close):
@@ -145,7 +160,7 @@ class Connections:
                 invocation.add_done_callback(self._invocations.discard)
             else:
                 self._watch(effect)
-                self._outboxes[effect.connection_id].put_nowait(effect)
+                self._outboxes[effect.connection_id].put(effect)
         self._set_timer()
 
     async def _run(self, invocation: Invoke) -> None:
@@ -166,12 +181,38 @@ class Connections:
         self._perform(self._gateway.tick(now=self._clock()))
 
 
+class _Outbox:
+    """What waits to be written to one client, in its order; None ends it."""
+
+    def __init__(self) -> None:
+        self._waiting: asyncio.Queue[ToClient | None] = asyncio.Queue()
+        self.size = 0
+        """Bytes of the texts that wait; more than a few only if the client doesn't read."""
+
+    def put(self, effect: ToClient | None) -> None:
+        self.size += _size(effect)
+        self._waiting.put_nowait(effect)
+
+    async def get(self) -> ToClient | None:
+        return await self._waiting.get()
+
+    def written(self, effect: ToClient) -> None:
+        self.size -= _size(effect)
+
+
+def _size(effect: ToClient | None) -> int:
+    return len(effect.text.encode()) if isinstance(effect, SendText) else 0
+
+
 def _handshake(scope: Scope, query: str) -> Handshake:
-    client = scope.get("client")
+    client, server = scope.get("client"), scope.get("server")
+    scheme: Literal["http", "https"] = "https" if scope.get("scheme") == "wss" else "http"
     return Handshake(
         headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]),
         query=tuple(parse_qsl(query, keep_blank_values=True)),
         source_ip=client[0] if client else "127.0.0.1",
+        scheme=scheme,
+        port=server[1] if server else _PORTS[scheme],
     )
 
 

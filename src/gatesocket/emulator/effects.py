@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from gatesocket.emulator.events import AuthorizerEvent
 from gatesocket.events import WebSocketEvent
 
 __all__ = ["Accept", "Close", "Effect", "Invoke", "Refuse", "SendText"]
@@ -14,7 +15,7 @@ class Invoke:
     invocation_id: str
     """Also the event's request id."""
     function: str
-    event: WebSocketEvent
+    event: WebSocketEvent | AuthorizerEvent
     connection_id: str
 
 
@@ -33,6 +34,8 @@ class Refuse:
     connection_id: str
     status: int
     body: str
+    why: str = ""
+    """What the client isn't told, for the log; empty where the function's own answer says it."""
 
 
 @dataclass(frozen=True, slots=True)

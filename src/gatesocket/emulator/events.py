@@ -4,16 +4,38 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Final, Literal, NotRequired, TypedDict
 
 from gatesocket.emulator.api import CONNECT, DISCONNECT, Api
 from gatesocket.events import Identity, RequestContext, WebSocketEvent
 
-__all__ = ["Handshake", "Request", "connect_event", "disconnect_event", "instant", "message_event"]
+__all__ = [
+    "AuthorizerEvent",
+    "Handshake",
+    "Request",
+    "authorizer_event",
+    "connect_event",
+    "disconnect_event",
+    "instant",
+    "message_event",
+]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _HOP_BY_HOP: Final = frozenset({"connection", "upgrade"})
+
+
+class AuthorizerEvent(TypedDict):
+    """What a Lambda authorizer is invoked with (facts sheet, sections 1 and 9)."""
+
+    type: Literal["REQUEST"]
+    methodArn: str
+    headers: dict[str, str]
+    multiValueHeaders: dict[str, list[str]]
+    queryStringParameters: NotRequired[dict[str, str]]
+    multiValueQueryStringParameters: NotRequired[dict[str, list[str]]]
+    stageVariables: dict[str, str]
+    requestContext: RequestContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +47,10 @@ class Handshake:
     query: tuple[tuple[str, str], ...]
     """Decoded, in order, one pair per value."""
     source_ip: str
+    scheme: Literal["http", "https"] = "https"
+    """Of the address that the client used. API Gateway has no other than ``https``; this machine's has no TLS."""
+    port: int = 443
+    """Of that address."""
 
     @property
     def identity(self) -> Identity:
@@ -52,10 +78,12 @@ class Request:
     request_id: str
     now: int
     """Milliseconds since the epoch."""
+    authorizer: Mapping[str, str] | None = None
+    """What the authorizer said of the client; None if there is none."""
 
     def context(self, route_key: str, kind: Literal["CONNECT", "MESSAGE", "DISCONNECT"]) -> RequestContext:
         """Make the `requestContext` that the three kinds of events have in common."""
-        return {
+        context: RequestContext = {
             "routeKey": route_key,
             "eventType": kind,
             "extendedRequestId": self.request_id,
@@ -70,6 +98,9 @@ class Request:
             "connectionId": self.connection_id,
             "apiId": self.api.api_id,
         }
+        if self.authorizer is not None:
+            context["authorizer"] = dict(self.authorizer)
+        return context
 
 
 def connect_event(request: Request, handshake: Handshake) -> WebSocketEvent:
@@ -86,6 +117,25 @@ def connect_event(request: Request, handshake: Handshake) -> WebSocketEvent:
         event["queryStringParameters"] = _last(query)
         event["multiValueQueryStringParameters"] = query
     return _with_stage_variables(event, request.api)
+
+
+def authorizer_event(request: Request, handshake: Handshake) -> AuthorizerEvent:
+    """Make the event of a handshake for its authorizer, which sees hop-by-hop headers too."""
+    seen = {"Connection": "upgrade", "content-length": "0", "Upgrade": "websocket"}
+    headers = _many([*seen.items(), *_integration_headers(request, handshake)])
+    event: AuthorizerEvent = {
+        "type": "REQUEST",
+        "methodArn": request.api.connect_arn,
+        "headers": _last(headers),
+        "multiValueHeaders": headers,
+        "stageVariables": dict(request.api.stage_variables),
+        "requestContext": request.context(CONNECT, "CONNECT"),
+    }
+    if handshake.query:
+        query = _many(handshake.query)
+        event["queryStringParameters"] = _last(query)
+        event["multiValueQueryStringParameters"] = query
+    return event
 
 
 def message_event(request: Request, route_key: str, message_id: str, body: str | None) -> WebSocketEvent:
@@ -129,8 +179,8 @@ def _integration_headers(request: Request, handshake: Handshake) -> Iterable[tup
     before = handshake.header("X-Forwarded-For")
     yield "X-Amzn-Trace-Id", _trace_id(request)
     yield "X-Forwarded-For", f"{before}, {handshake.source_ip}" if before else handshake.source_ip
-    yield "X-Forwarded-Port", "443"
-    yield "X-Forwarded-Proto", "https"
+    yield "X-Forwarded-Port", str(handshake.port)
+    yield "X-Forwarded-Proto", handshake.scheme
 
 
 def _trace_id(request: Request) -> str:

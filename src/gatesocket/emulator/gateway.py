@@ -10,16 +10,25 @@ comes (section 6).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from gatesocket.emulator.answers import Answer, Failed, ProxyResponse, Returned, read
-from gatesocket.emulator.api import CONNECT, DEFAULT, DISCONNECT, Api, Route
+from gatesocket.emulator.api import CONNECT, DEFAULT, DISCONNECT, Api, Authorizer, Route
+from gatesocket.emulator.authorizer import Denied, judge, lacks_identity
 from gatesocket.emulator.deadlines import Deadlines
 from gatesocket.emulator.effects import Accept, Close, Effect, Invoke, Refuse, SendText
+from gatesocket.emulator.error_frames import (
+    FORBIDDEN,
+    INTEGRATION_FAILED,
+    INTEGRATION_SLOW,
+    TOO_MANY_REQUESTS,
+    UNAUTHORIZED,
+    error_frame,
+)
 from gatesocket.emulator.events import (
     Handshake,
     Request,
+    authorizer_event,
     connect_event,
     disconnect_event,
     message_event,
@@ -27,13 +36,11 @@ from gatesocket.emulator.events import (
 from gatesocket.emulator.ids import is_connection_id
 from gatesocket.emulator.lifecycle import Connection, State, Trigger
 from gatesocket.emulator.management import ManagementResponse, information, refusal
+from gatesocket.emulator.pending import Authorization, Idle, Invocation, Pending
 from gatesocket.emulator.quirks import Quirks
+from gatesocket.emulator.throttle import Quotas, RateLimit, Throttle
 from gatesocket.exceptions import ProtocolError
-from gatesocket.limits import (
-    FRAME_BYTES,
-    INTEGRATION_SECONDS,
-    MESSAGE_BYTES,
-)
+from gatesocket.limits import FRAME_BYTES, INTEGRATION_SECONDS, MESSAGE_BYTES
 
 __all__ = [
     "CONNECT",
@@ -42,6 +49,7 @@ __all__ = [
     "Accept",
     "Answer",
     "Api",
+    "Authorizer",
     "Close",
     "Effect",
     "Failed",
@@ -50,6 +58,8 @@ __all__ = [
     "Invoke",
     "ManagementResponse",
     "Quirks",
+    "Quotas",
+    "RateLimit",
     "Refuse",
     "Returned",
     "Route",
@@ -63,68 +73,55 @@ NO_STATUS: Final = 1005
 ABNORMAL: Final = 1006
 MESSAGE_TOO_BIG: Final = 1009
 
-_INTEGRATION_FAILED: Final = "Internal server error"
-_INTEGRATION_SLOW: Final = "Endpoint request timed out"
-_NO_ROUTE: Final = "Forbidden"
-
-
-@dataclass(frozen=True, slots=True)
-class _Invocation:
-    id: str
-    connection_id: str
-    route_key: str
-    route: Route
-
-
-@dataclass(frozen=True, slots=True)
-class _Idle:
-    """The deadline of a connection."""
-
-    connection_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    """The deadline of an invocation."""
-
-    invocation_id: str
+_DENIALS: Final = {401: UNAUTHORIZED, 403: FORBIDDEN}
 
 
 class Gateway:
     """One stage of a WebSocket API at work.
 
     Every input takes *now*, milliseconds since the epoch, and returns the effects to perform, in order.
-    Authorizers, API keys, throttling (429) and models aren't part of it yet.
+    Authorization by IAM, API keys and models aren't part of it.
 
-    *new_id* makes the ids of connections, requests and messages, in the shape of `ids.random_id`; *quirks*
-    settles what is not known of API Gateway.
+    Args:
+        api: what is deployed.
+        new_id: makes the ids of connections, requests and messages, in the shape of `ids.random_id`.
+        quirks: settles what is not known of API Gateway.
+        quotas: what the account is served in a second; None throttles nobody.
     """
 
-    def __init__(self, api: Api, *, new_id: Callable[[], str], quirks: Quirks | None = None) -> None:
+    def __init__(
+        self, api: Api, *, new_id: Callable[[], str], quirks: Quirks | None = None, quotas: Quotas | None = None
+    ) -> None:
         self.api = api
         self.quirks = quirks or Quirks()
         self._new_id = new_id
         self._connections: dict[str, Connection] = {}
-        self._invocations: dict[str, _Invocation] = {}
-        self._deadlines: Deadlines[_Idle | _Pending] = Deadlines()
+        self._invocations: dict[str, Invocation | Authorization] = {}
+        self._new_connections = Throttle(quotas.connections) if quotas else None
+        self._requests = Throttle(quotas.requests) if quotas else None
+        self._routes = {key: Throttle(route.limit) for key, route in api.routes.items() if route.limit}
+        self._deadlines: Deadlines[Idle | Pending] = Deadlines()
 
     # What clients do.
 
     def handshake(self, request: Handshake, *, now: int) -> tuple[str, list[Effect]]:
         """Take a client's handshake; return the new connection's id and the effects.
 
-        The client waits until an `Accept` or a `Refuse` with this id. Without a `$connect` route the
-        handshake is accepted at once (section 2).
+        The client waits until an `Accept` or a `Refuse` with this id. The authorizer is asked first, if there
+        is one, and `$connect` then (section 9). Without a `$connect` route the handshake is accepted at once
+        (section 2).
         """
         connection = Connection(self._new_id(), request.identity, connected_at=now, last_active_at=now)
         self._connections[connection.id] = connection
+        if not _admitted(now, self._new_connections, self._routes.get(CONNECT)):
+            refusal = error_frame(TOO_MANY_REQUESTS, connection.id, self._new_id())
+            return connection.id, self._refuse(connection, 429, refusal, "too many new connections in a second")
         route = self.api.routes.get(CONNECT)
         if route is None:
             return connection.id, self._accept(connection, None, now)
-        about = self._request(connection, now)
-        event = connect_event(about, request)
-        self._await(_Invocation(about.request_id, connection.id, CONNECT, route), now)
-        return connection.id, [Invoke(about.request_id, route.function, event, connection.id)]
+        if route.authorizer is None:
+            return connection.id, self._connect(connection, route, request, now)
+        return connection.id, self._authorize(connection, route.authorizer, request, now)
 
     def frame(
         self, connection_id: str, data: str | bytes, *, now: int, largest_frame: int | None = None
@@ -154,13 +151,21 @@ class Gateway:
         self._touch(connection, now)
         about = self._request(connection, now)
         route_key = self.api.route_key_for(data)
+        if not _admitted(now, self._requests, self._routes.get(route_key or "")):
+            return self._send_error(connection, self.quirks.throttled_message, about.request_id, now)
         if route_key is None:
-            return self._send_error(connection, _NO_ROUTE, about.request_id, now)
+            return self._send_error(connection, FORBIDDEN, about.request_id, now)
         route = self.api.routes[route_key]
         body = data if data or self.quirks.empty_message_has_body else None
         event = message_event(about, route_key, self._new_id(), body)
-        self._await(_Invocation(about.request_id, connection.id, route_key, route), now)
+        self._await(Invocation(about.request_id, connection.id, route_key, route), now)
         return [Invoke(about.request_id, route.function, event, connection.id)]
+
+    def pinged(self, connection_id: str, *, now: int) -> None:
+        """Take note of a client's ping, which the shell has answered; no function hears of it (section 7)."""
+        connection = self._connections.get(connection_id)
+        if connection is not None and self.quirks.ping_keeps_alive:
+            self._touch(connection, now)
 
     def left(self, connection_id: str, code: int | None, reason: str, *, now: int) -> list[Effect]:
         """Take note that a client has closed its connection, or that the connection broke.
@@ -191,18 +196,25 @@ class Gateway:
         invocation = self._invocations.pop(invocation_id, None)
         if invocation is None:
             return []
-        self._deadlines.drop(_Pending(invocation_id))
+        self._deadlines.drop(Pending(invocation_id))
         connection = self._connections.get(invocation.connection_id)
         if connection is None:
             return []
+        if isinstance(invocation, Authorization):
+            return self._authorizer_answered(connection, invocation, answer, now)
         if invocation.route_key == CONNECT:
             return self._connect_answered(connection, invocation, answer, now)
         return self._message_answered(connection, invocation, answer, now)
 
     def manage(
-        self, method: str, connection_id: str, body: bytes, *, now: int
+        self, method: str, connection_id: str, body: bytes, *, now: int, buffered: int = 0
     ) -> tuple[ManagementResponse, list[Effect]]:
-        """Serve one request to `@connections/{connection_id}` (section 4); the id is decoded already."""
+        """Serve one request to `@connections/{connection_id}` (section 4); the id is decoded already.
+
+        *buffered* says how many bytes wait for the client, because it reads more slowly than it is sent to.
+        """
+        if not _admitted(now, self._requests):
+            return refusal(429, "LimitExceededException", TOO_MANY_REQUESTS), []
         connection = self._connections.get(connection_id)
         if connection is not None and connection.state is not State.OPEN:
             connection = None  # Nothing can be posted before $connect has returned.
@@ -214,7 +226,7 @@ class Gateway:
             case "GET":
                 return information(connection), []
             case "POST":
-                return self._post(connection, body, now)
+                return self._post(connection, body, now, buffered)
             case "DELETE":
                 reason = self.quirks.deleted_reason
                 return ManagementResponse(204), self._close(connection, NORMAL, reason, now)
@@ -229,7 +241,7 @@ class Gateway:
         """Do what is due: 29 s of an integration, 10 min without a message, 2 h of a connection."""
         effects: list[Effect] = []
         while (due := self._deadlines.pop(now)) is not None:
-            if isinstance(due, _Idle):
+            if isinstance(due, Idle):
                 effects += self._expire(self._connections[due.connection_id], now)
             else:
                 effects += self._time_out(self._invocations.pop(due.invocation_id), now)
@@ -241,11 +253,30 @@ class Gateway:
 
     # The life of a connection.
 
+    def _authorize(self, connection: Connection, authorizer: Authorizer, request: Handshake, now: int) -> list[Effect]:
+        about = self._request(connection, now)
+        event = authorizer_event(about, request)
+        if lacking := lacks_identity(authorizer.identity_sources, event):
+            why = f"it has no value for {lacking}, so that the authorizer isn't asked"
+            return self._deny(connection, Denied(401, why), about.request_id)
+        self._await(Authorization(about.request_id, connection.id, request), now)
+        return [Invoke(about.request_id, authorizer.function, event, connection.id)]
+
+    def _connect(self, connection: Connection, route: Route, request: Handshake, now: int) -> list[Effect]:
+        about = self._request(connection, now)
+        event = connect_event(about, request)
+        self._await(Invocation(about.request_id, connection.id, CONNECT, route), now)
+        return [Invoke(about.request_id, route.function, event, connection.id)]
+
+    def _deny(self, connection: Connection, denied: Denied, request_id: str) -> list[Effect]:
+        body = error_frame(_DENIALS.get(denied.status, INTEGRATION_FAILED), connection.id, request_id)
+        return self._refuse(connection, denied.status, body, denied.why)
+
     def _move(self, connection: Connection, trigger: Trigger) -> State:
         state = connection.move(trigger)
         if state is State.GONE:
             del self._connections[connection.id]
-            self._deadlines.drop(_Idle(connection.id))
+            self._deadlines.drop(Idle(connection.id))
         return state
 
     def _accept(self, connection: Connection, subprotocol: str | None, now: int) -> list[Effect]:
@@ -254,10 +285,10 @@ class Gateway:
         self._touch(connection, now)
         return [Accept(connection.id, subprotocol)]
 
-    def _refuse(self, connection: Connection, status: int, body: str) -> list[Effect]:
+    def _refuse(self, connection: Connection, status: int, body: str, why: str = "") -> list[Effect]:
         abandoned = connection.state is State.ABANDONED
         self._move(connection, Trigger.REFUSED)
-        return [] if abandoned else [Refuse(connection.id, status, body)]
+        return [] if abandoned else [Refuse(connection.id, status, body, why)]
 
     def _close(self, connection: Connection, code: int, reason: str, now: int) -> list[Effect]:
         self._move(connection, Trigger.CLOSED)
@@ -279,54 +310,73 @@ class Gateway:
 
     # The life of an invocation.
 
-    def _await(self, invocation: _Invocation, now: int) -> None:
+    def _await(self, invocation: Invocation | Authorization, now: int) -> None:
         self._invocations[invocation.id] = invocation
-        self._deadlines.set(_Pending(invocation.id), now + INTEGRATION_SECONDS * 1000)
+        self._deadlines.set(Pending(invocation.id), now + INTEGRATION_SECONDS * 1000)
+
+    def _authorizer_answered(
+        self, connection: Connection, authorization: Authorization, answer: Answer, now: int
+    ) -> list[Effect]:
+        """Go on to `$connect`, or refuse (section 9)."""
+        verdict = judge(answer, method_arn=self.api.connect_arn)
+        if isinstance(verdict, Denied):
+            return self._deny(connection, verdict, authorization.id)
+        connection.authorizer = verdict.context
+        return self._connect(connection, self.api.routes[CONNECT], authorization.request, now)
 
     def _connect_answered(
-        self, connection: Connection, invocation: _Invocation, answer: Answer, now: int
+        self, connection: Connection, invocation: Invocation, answer: Answer, now: int
     ) -> list[Effect]:
         """Map the answer to `$connect` onto the handshake (section 2)."""
-        failure = _error(_INTEGRATION_FAILED, connection.id, invocation.id)
+        failure = error_frame(INTEGRATION_FAILED, connection.id, invocation.id)
         if isinstance(answer, Failed):
             return self._refuse(connection, 502, failure)
         response = read(answer.value)
         if response is None:
-            return self._refuse(connection, self.quirks.malformed_connect_status, failure)
+            why = "$connect answered no proxy response, which has an integer statusCode and a text body, if any"
+            return self._refuse(connection, self.quirks.malformed_connect_status, failure, why)
         if _succeeded(response):
             return self._accept(connection, response.subprotocol, now)
         body = (response.body or "") if self.quirks.refusal_carries_body else ""
         return self._refuse(connection, response.status, body)
 
     def _message_answered(
-        self, connection: Connection, invocation: _Invocation, answer: Answer, now: int
+        self, connection: Connection, invocation: Invocation, answer: Answer, now: int
     ) -> list[Effect]:
         """Map the answer to a message onto the connection (section 3): only a two-way route's is sent."""
         if isinstance(answer, Failed):
-            return self._send_error(connection, _INTEGRATION_FAILED, invocation.id, now)
+            return self._send_error(connection, INTEGRATION_FAILED, invocation.id, now)
         if not invocation.route.two_way:
             return []
         response = read(answer.value)
         if response is None:
-            return self._send_error(connection, _INTEGRATION_FAILED, invocation.id, now)
+            return self._send_error(connection, INTEGRATION_FAILED, invocation.id, now)
         if not response.body or not (_succeeded(response) or self.quirks.error_status_carries_body):
             return []
         return self._send(connection, response.body, now)
 
-    def _time_out(self, invocation: _Invocation, now: int) -> list[Effect]:
+    def _time_out(self, invocation: Invocation | Authorization, now: int) -> list[Effect]:
         connection = self._connections.get(invocation.connection_id)
         if connection is None:
             return []
+        if isinstance(invocation, Authorization):
+            denied = Denied(self.quirks.authorizer_timeout_status, "the authorizer took too long")
+            return self._deny(connection, denied, invocation.id)
         if invocation.route_key == CONNECT:
-            body = _error(_INTEGRATION_SLOW, connection.id, invocation.id)
-            return self._refuse(connection, self.quirks.connect_timeout_status, body)
-        return self._send_error(connection, _INTEGRATION_SLOW, invocation.id, now)
+            body = error_frame(INTEGRATION_SLOW, connection.id, invocation.id)
+            why = f"$connect took longer than {INTEGRATION_SECONDS} s"
+            return self._refuse(connection, self.quirks.connect_timeout_status, body, why)
+        return self._send_error(connection, INTEGRATION_SLOW, invocation.id, now)
 
     # What goes to a client.
 
-    def _post(self, connection: Connection, body: bytes, now: int) -> tuple[ManagementResponse, list[Effect]]:
+    def _post(
+        self, connection: Connection, body: bytes, now: int, buffered: int
+    ) -> tuple[ManagementResponse, list[Effect]]:
         if len(body) > MESSAGE_BYTES:
             return refusal(413, "PayloadTooLargeException", "Payload too large"), []
+        if buffered + len(body) > self.quirks.client_buffer_bytes:
+            return refusal(429, "LimitExceededException", "The client reads too slowly: its buffer is full"), []
         try:
             text = body.decode("utf-8", "strict" if self.quirks.undecodable_post_refused else "replace")
         except UnicodeDecodeError:
@@ -338,21 +388,29 @@ class Gateway:
         return [SendText(connection.id, text)]
 
     def _send_error(self, connection: Connection, message: str, request_id: str, now: int) -> list[Effect]:
-        return self._send(connection, _error(message, connection.id, request_id), now)
+        return self._send(connection, error_frame(message, connection.id, request_id), now)
 
     def _touch(self, connection: Connection, now: int) -> None:
         """Start the ten idle minutes anew: a message went in one direction or the other (section 7)."""
         connection.last_active_at = now
-        self._deadlines.set(_Idle(connection.id), connection.deadline)
+        self._deadlines.set(Idle(connection.id), connection.deadline)
 
     def _request(self, connection: Connection, now: int) -> Request:
-        return Request(self.api, connection.id, connection.connected_at, connection.identity, self._new_id(), now)
+        return Request(
+            api=self.api,
+            connection_id=connection.id,
+            connected_at=connection.connected_at,
+            identity=connection.identity,
+            request_id=self._new_id(),
+            now=now,
+            authorizer=connection.authorizer,
+        )
+
+
+def _admitted(now: int, *throttles: Throttle | None) -> bool:
+    """Whether all of *throttles* let a request pass; None is one that lets all pass."""
+    return all(throttle is None or throttle.admits(now) for throttle in throttles)
 
 
 def _succeeded(response: ProxyResponse) -> bool:
     return response.status // 100 == 2  # noqa: PLR2004
-
-
-def _error(message: str, connection_id: str, request_id: str) -> str:
-    """Write an error frame as API Gateway does, byte for byte: a space after the first colon (section 3)."""
-    return f'{{"message": "{message}", "connectionId":"{connection_id}", "requestId":"{request_id}"}}'

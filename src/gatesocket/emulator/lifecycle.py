@@ -28,9 +28,9 @@ class State(Enum):
     """Where a connection stands."""
 
     CONNECTING = auto()
-    """`$connect` hasn't answered yet."""
+    """`$connect`, or its authorizer before it, hasn't answered yet."""
     ABANDONED = auto()
-    """The client left while `$connect` was running."""
+    """The client left while one of them was running."""
     OPEN = auto()
     GONE = auto()
 
@@ -41,7 +41,7 @@ class Trigger(Enum):
     ACCEPTED = auto()
     """`$connect` answered 2xx, or there is no such route."""
     REFUSED = auto()
-    """`$connect` answered anything else, or not in time."""
+    """`$connect` answered anything else, or not in time; the authorizer denied; or too many clients came at once."""
     LEFT = auto()
     """The client closed the connection, or it broke."""
     CLOSED = auto()
@@ -69,6 +69,8 @@ class Connection:
     connected_at: int
     last_active_at: int
     state: State = State.CONNECTING
+    authorizer: Mapping[str, str] | None = None
+    """What the authorizer said of the client; every event repeats it."""
 
     @property
     def expires_at(self) -> int:

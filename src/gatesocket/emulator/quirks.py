@@ -17,6 +17,16 @@ class Quirks:
     """Status of the handshake when the answer to `$connect` is no proxy response (section 2)."""
     connect_timeout_status: int = 504
     """Status of the handshake when `$connect` has not answered after 29 s (section 2)."""
+    long_url_status: int = 414
+    """Status of the handshake when its URL has more than 4096 characters (section 8)."""
+    authorizer_timeout_status: int = 500
+    """Status of the handshake when the authorizer has not answered after 29 s (section 9)."""
+    throttled_message: str = "Too Many Requests"
+    """What the error frame says that answers a message over the request rate (section 3)."""
+    client_buffer_bytes: int = 1024 * 1024
+    """Bytes that wait for a client that doesn't read; beyond them posts are answered 429 (section 4)."""
+    ping_keeps_alive: bool = False
+    """Whether a client's ping starts the ten idle minutes anew (section 7)."""
     refusal_carries_body: bool = True
     """Whether a refused client gets the body that the function answered to `$connect` (section 2)."""
     error_status_carries_body: bool = True

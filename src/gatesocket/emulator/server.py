@@ -2,13 +2,15 @@
 
 =====================================  =================================================================
 ``/{stage}`` with an upgrade           the WebSocket API
-``/{stage}/@connections/{id}``         the Management API
+``/{stage}/@connections/{id}``         the Management API; 403 without a signature, and under another stage
+any other path below ``/{stage}``      426: there is nothing but the WebSocket API
 any other path with an upgrade         the same WebSocket API, by way of the edge; 403 without one
 any other path                         the HTTP API
 =====================================  =================================================================
 """
 
 import asyncio
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -21,10 +23,14 @@ from starlette.types import Receive, Scope, Send
 
 from gatesocket.emulator import edge
 from gatesocket.emulator.http_api import HttpRequest, HttpResponse
+from gatesocket.emulator.management import unsigned
 from gatesocket.emulator.stack import Stack
 from gatesocket.emulator.websocket import GatewaySocket
+from gatesocket.limits import URL_CHARACTERS
 
 __all__ = ["Application", "Server"]
+
+Headers = tuple[tuple[str, str], ...]
 
 MESSAGE_MEMORY: Final = 1024 * 1024
 """Bytes of the largest message that is read from a client at all; the gateway model refuses smaller ones already."""
@@ -58,40 +64,54 @@ class Application:
         if self._with_edge:
             path, query = edge.rewrite(path, query, stage=stage)
         # A slash at the end is allowed; anything behind it isn't (facts sheet, section 8).
-        if path in {f"/{stage}", f"/{stage}/"}:
+        if path not in {f"/{stage}", f"/{stage}/"}:
+            refused = FORBIDDEN
+        elif len(path) + len("?") + len(query) > URL_CHARACTERS:
+            refused = _json(self._stack.connections.quirks.long_url_status, b'{"message":"URI Too Long"}')
+        else:
             await self._stack.connections.serve(scope, query, receive, send)
             return
         await receive()  # websocket.connect
-        await _respond(send, "websocket.http.response", FORBIDDEN)
+        await _respond(send, "websocket.http.response", refused)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, method = _raw_path(scope), scope["method"]
         stage = self._stack.api.stage
         body = await _body(receive)
-        prefix = f"/{stage}/@connections/"
-        if path.startswith(prefix):
-            managed = self._stack.connections.manage(method, unquote(path.removeprefix(prefix)), body)
-            response = HttpResponse(managed.status, tuple(managed.headers.items()), managed.body)
-        elif path in {f"/{stage}", f"/{stage}/"}:
+        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
+        query = scope["query_string"].decode("latin-1")
+        if managed := _MANAGEMENT.match(path):
+            response = self._manage(method, managed["stage"], unquote(managed["id"]), headers, query, body)
+        elif path == f"/{stage}" or path.startswith(f"/{stage}/"):
             response = UPGRADE_REQUIRED
         else:
             client = scope.get("client")
             request = HttpRequest(
                 method=method,
                 raw_path=path,
-                query=scope["query_string"].decode("latin-1"),
-                headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]),
+                query=query,
+                headers=headers,
                 body=body,
                 source_ip=client[0] if client else "127.0.0.1",
             )
             response = await self._stack.request(request, scope["path"])
         await _respond(send, "http.response", response)
 
+    def _manage(
+        self, method: str, stage: str | None, connection_id: str, headers: Headers, query: str, body: bytes
+    ) -> HttpResponse:
+        if stage != self._stack.api.stage:
+            return FORBIDDEN
+        authorization = next((value for name, value in headers if name == "authorization"), None)
+        answer = unsigned(authorization, query) or self._stack.connections.manage(method, connection_id, body)
+        return HttpResponse(answer.status, tuple(answer.headers.items()), answer.body)
+
 
 def _json(status: int, body: bytes) -> HttpResponse:
     return HttpResponse(status, (("content-type", "application/json"),), body)
 
 
+_MANAGEMENT: Final = re.compile(r"/(?:(?P<stage>[^/@]+)/)?@connections/(?P<id>.*)", re.DOTALL)
 FORBIDDEN: Final = _json(403, b'{"message":"Forbidden"}')
 UPGRADE_REQUIRED: Final = _json(426, b'{"message":"Upgrade Required"}')
 

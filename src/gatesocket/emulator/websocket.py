@@ -1,4 +1,4 @@
-"""uvicorn's WebSocket protocol, with the two things that API Gateway looks at and that ASGI has no words for."""
+"""uvicorn's WebSocket protocol, with the three things that API Gateway looks at and that ASGI has no words for."""
 
 from collections import deque
 from typing import Final
@@ -7,10 +7,14 @@ from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
-__all__ = ["LARGEST_FRAME", "GatewaySocket"]
+__all__ = ["LARGEST_FRAME", "PING", "GatewaySocket"]
 
 LARGEST_FRAME: Final = "gatesocket.largest_frame"
 """Key of a ``websocket.receive`` message: bytes of the largest frame that the message came in."""
+
+
+PING: Final = "gatesocket.ping"
+"""Type of a message that tells of a client's ping; the ping is answered already."""
 
 
 class GatewaySocket(WebSocketsSansIOProtocol):
@@ -20,6 +24,7 @@ class GatewaySocket(WebSocketsSansIOProtocol):
       (facts sheet, section 7), while uvicorn gives whole messages.
     * A connection that breaks without a close frame is reported as 1006; uvicorn says 1005, which is a close frame
       without a code (RFC 6455, section 7.4.1).
+    * A client's ping is reported: it may be what keeps its connection alive (facts sheet, section 7).
     """
 
     def __init__(self, *args: object, **kwargs: object) -> None:
@@ -41,6 +46,11 @@ class GatewaySocket(WebSocketsSansIOProtocol):
         """Take a further frame of a message."""
         self._largest = max(self._largest, len(event.data))
         super().handle_cont(event)
+
+    def handle_ping(self) -> None:
+        """Answer a ping."""
+        super().handle_ping()
+        self.queue.put_nowait({"type": PING})  # type: ignore[arg-type, misc]
 
     def send_receive_event_to_app(self) -> None:
         """Take note of a message that is complete."""
