@@ -165,6 +165,12 @@ class Expressions(ABC):
             return False
         return not any(isinstance(child, ast.NamedExpr) and child.target.id == node.id for child in inside(*rest))
 
+    def _may_become_another(self, function: ast.expr, rest: Sequence[ast.expr | None]) -> bool:
+        """Whether the variable that *function* begins with may be set while *rest* is evaluated."""
+        name = next(child for child in ast.walk(function) if isinstance(child, ast.Name))
+        values = [value for value in rest if value is not None]
+        return name.id in self.environment.locals and self.waiting(*values) and not self._keeps(name, values)
+
     def _plain(self, node: ast.expr) -> tuple[list[ast.stmt], ast.expr]:
         fields = _OPERANDS[type(node)]
         flat: list[ast.expr | None] = []
@@ -192,7 +198,7 @@ class Expressions(ABC):
             values.append(placed(keyword.value, spread))
         function = node.func
         before: list[ast.stmt] = []
-        if not _dotted(function):
+        if not _dotted(function) or self._may_become_another(function, values):
             if isinstance(function, ast.Attribute):
                 before, base = self.expression(function.value)
                 if again or self.waiting(*values):

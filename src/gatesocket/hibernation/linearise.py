@@ -24,8 +24,9 @@ take one of a few core forms:
 * ``with`` has one context manager, an ``except`` with a point in it has a name for its exception;
 * ``await asyncio.wait_for(call(), seconds)`` is ``await call()`` in a block with that limit.
 
-What is merely a name, a dotted name or a constant needs no temporary as the function to be called, because looking it
-up does nothing: it is looked up when the call is made.
+What is merely a name or a dotted name needs no temporary as the function to be called, because looking it up does
+nothing: it is looked up when the call is made. Only if it begins with a variable of the function's own that may be set
+until then, that is read before.
 """
 
 import ast

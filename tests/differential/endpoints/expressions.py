@@ -211,3 +211,20 @@ async def annotated(ws: WebSocket):
 @endpoint("a", "b")
 async def several_on_one_line(ws: WebSocket):
     await ws.accept(); fx(await ws.receive_text()); fx(await ws.receive_text())  # fmt: skip
+
+
+@endpoint("a", "b")
+async def called_is_what_it_was_before_the_await(websocket: WebSocket):
+    await websocket.accept()
+    names = ["first"]
+    before = names
+
+    async def renamed():
+        nonlocal names
+        names = ["second"]
+        return await websocket.receive_text()
+
+    names.append(await renamed())
+    fx(names, before)
+    before.extend([before := [], await websocket.receive_text()])
+    fx(names, before)

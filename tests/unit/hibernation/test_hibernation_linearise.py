@@ -607,6 +607,30 @@ def test_a_point_comes_into_a_statement_of_its_own(written: str, expected: str) 
     assert after(written, known=known, asyncio=asyncio) == expected
 
 
+def test_a_variable_that_may_be_set_meanwhile_is_read_before_as_the_function_that_is_called() -> None:
+    call = "total = f()\ntotal.sum.add(await ws.receive_text())"
+
+    assert after(call, "total") == lines("""
+        total = f()
+        .t1 = total.sum
+        .t2 = await ws.receive_text()
+        .t1.add(.t2)
+    """)
+    assert after(call) == lines("""
+        total = f()
+        .t1 = await ws.receive_text()
+        total.sum.add(.t1)
+    """)
+    assert after("total = f()\ntotal.add((total := await ws.receive_text()))") == lines("""
+        total = f()
+        .t1 = total
+        .t2 = await ws.receive_text()
+        total = .t2
+        .t1.add(.t2)
+    """)
+    assert after("g.add(await ws.receive_text())") == ".t1 = await ws.receive_text()\ng.add(.t1)"
+
+
 def test_functions_and_classes_in_the_body_are_not_looked_into() -> None:
     body = lines("""
         async def helper():
