@@ -56,6 +56,7 @@ EVENTS: Final[dict[str, Event[Any]]] = {
     "a message": Arrived(Entry("message", "m2", "there"), NEXT),
     "a disconnect": Arrived(Entry("disconnect", "d", "left", 1001), NEXT),
     "a wake": Arrived(Entry("wake", "w"), NEXT),
+    "a timer's wake": Arrived(Entry("wake", "w", str(NOW)), NEXT),
     "the holder's message once more": Arrived(HELLO, HOLDER),
     "a message that waits already": Arrived(HELLO, NEXT),
     "a text from elsewhere": HeldBack(Entry("post", "p2", "from elsewhere")),

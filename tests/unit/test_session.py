@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ from gatesocket.session import (
 )
 from support.rows import BOUNDS, CONNECTION, EVENTS, HELLO, HOLDER, IDLE, NEXT, NOW, STORED, TAKEN
 
+DOCS = Path(__file__).parents[2] / "docs" / "connection.md"
 LEFT = Entry("disconnect", "d", "left", 1001)
 POST = Entry("post", "p", "from elsewhere")
 DEAD = replace(TAKEN, lease=replace(HOLDER, expires_at=NOW))
@@ -304,3 +306,13 @@ def test_the_diagram_draws_what_changes_something_and_leaves_out_the_rest() -> N
     assert "    HELD --> HELD: Released / Continue" in lines
     assert "    HELD --> ABANDONED: the lease is over" in lines
     assert not any("ABSENT --> ABSENT" in line or "EXPIRED --> EXPIRED" in line for line in lines)
+
+
+def test_the_documentation_shows_the_diagram_of_the_table() -> None:
+    page = DOCS.read_text(encoding="utf-8")
+    assert f"```mermaid\n{diagram()}\n```" in page, f"docs/connection.md is to have this diagram:\n{diagram()}"
+
+
+@pytest.mark.parametrize("effect", [Taken, GiveUp, Forget, Busy, Continue, Kept, Forgotten])
+def test_the_documentation_says_what_each_effect_asks_for(effect: type) -> None:
+    assert f"\n| `{effect.__name__}` | " in DOCS.read_text(encoding="utf-8")
