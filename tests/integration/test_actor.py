@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gatesocket import ConnectionManager, backend, hibernation
 from gatesocket.backend import Backend
 from gatesocket.driver import Driver, Invocation
-from gatesocket.events import Connect, Disconnect, Message, Origin
+from gatesocket.events import Connect, Disconnect, Message, Origin, Wake
 from gatesocket.gateway.fake import FakeGateway
 from gatesocket.registry.base import GiveUp, Registry
 from gatesocket.registry.dynamodb import DynamoDBRegistry
@@ -31,13 +31,34 @@ if TYPE_CHECKING:
 
 BEGIN = 1_700_000_000_000  # ms since the epoch
 TIME_LIMIT = 10_000  # ms that an invocation has
+SKEW = (
+    400  # ms by which a host's clock is ahead or behind; any two differ by less than `gatesocket.driver.LEASE_MARGIN`
+)
 FOREVER = 1 << 50
 ORIGIN = Origin("abcd1234", "prod", "abcd1234.execute-api.eu-west-1.amazonaws.com")
+CLOSE = "\0"
 IDS = count(1)
 TABLES = count(1)
 
 app = FastAPI()
 manager = ConnectionManager()
+
+
+class Recorder(FakeGateway):
+    """A gateway that writes down what it is asked for, whether or not it does it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        """Texts to post, and `CLOSE`."""
+
+    async def post(self, connection_id: str, text: str) -> None:
+        self.asked.append(text)
+        await super().post(connection_id, text)
+
+    async def close(self, connection_id: str) -> None:
+        self.asked.append(CLOSE)
+        await super().close(connection_id)
 
 
 class Stage:
@@ -100,12 +121,14 @@ class World:
     """Deletes a record as DynamoDB does when its time to live is over."""
     now: int = BEGIN
     connection_id: str = ""
-    gateway: FakeGateway = field(default_factory=FakeGateway)
+    skew: int = 0
+    """By how many milliseconds the clocks of the next invocations are ahead."""
+    gateway: Recorder = field(default_factory=Recorder)
     scheduler: Scheduler = field(default_factory=Scheduler)
     running: dict[asyncio.Task[Any], Running] = field(default_factory=dict)
     killed: set[int] = field(default_factory=set)
-    wakes: list[int] = field(default_factory=list)
-    """When each wake on the queue is due."""
+    wakes: list[tuple[int, int | None]] = field(default_factory=list)
+    """For each wake on the queue, from when it can come, and the timer's *due* that it is for."""
     journal: list[tuple[int, str, str, int]] = field(default_factory=list)
     """What the route noted: in which invocation, what, of which text, and the route's own count."""
     arrived: list[str] = field(default_factory=list)
@@ -171,7 +194,7 @@ class World:
         limit: int = TIME_LIMIT,
     ) -> None:
         """Run something in a process of its own, to its first point."""
-        number = next(self.numbers)
+        number, skew = next(self.numbers), self.skew
         running = Running(number, self.now + limit, again)
 
         driver = Driver(
@@ -181,14 +204,14 @@ class World:
                 cast("Registry", Points(self.registry, self.scheduler, self.asked_registry)),
                 cast("GatewayClient", Points(self.gateway, self.scheduler, self.asked_gateway)),
                 Waker(self),
-                clock=lambda: self.now,
+                clock=lambda: self.now + skew,
             ),
             Settings(),
             lambda error: self.wrong.append(f"in {number} the route let out {error!r}"),
             sleep=lambda _: self.scheduler.point(),
         )
         scope = {"aws.event": {}, "aws.context": number, "state": {}}
-        invocation = Invocation(str(number), running.deadline, scope)
+        invocation = Invocation(str(number), running.deadline + skew, scope)
         task = await self.scheduler.start(serve(driver, invocation))
         self.running[task] = running
         self.reap()
@@ -256,16 +279,16 @@ class World:
         await self.invoke(serve, limit=FOREVER)
 
     async def wake(self, index: int, *, twice: bool) -> None:
-        due = [when for when in self.wakes if when <= self.now]
-        if not due:
+        can_come = [(when, due) for when, due in self.wakes if when <= self.now]
+        if not can_come:
             return
-        when = due[index % len(due)]
+        when, due = can_come[index % len(can_come)]
         if not twice:
-            self.wakes.remove(when)
+            self.wakes.remove((when, due))
         await self.invoke(
-            lambda driver, invocation: driver.wake(self.connection_id, f"w{invocation.id}", invocation),
+            lambda driver, invocation: driver.wake(Wake(self.connection_id, f"w{invocation.id}", due), invocation),
             # A wake whose invocation died is delivered again.
-            again=lambda: self.wakes.append(self.now),
+            again=lambda: self.wakes.append((self.now, due)),
         )
 
     def pass_time(self, milliseconds: int) -> None:
@@ -279,7 +302,7 @@ class World:
             if self.scheduler.parked:
                 await self.step(0)
             elif self.wakes:
-                self.pass_time(max(0, min(self.wakes) - self.now))
+                self.pass_time(max(0, min(when for when, _ in self.wakes) - self.now))
                 await self.wake(0, twice=False)
             else:
                 return
@@ -321,6 +344,9 @@ class World:
         assert "welcome" in sent[:1] or not sent, "nothing overtakes what the route sent first"
         if not self.killed:
             assert len(sent) == len(set(sent)), "nothing is sent twice"
+            # What others send may still come and find that nobody is there.
+            asked = [text for text in self.gateway.asked if not text.startswith("told")]
+            assert CLOSE not in asked[:-1], "nothing is sent after the close"
             said = [text for text in sent if text.startswith("say")]
             assert said == [text for text in last if text in said], "in the order of the route's sends"
         assert await self.registry.get(self.connection_id, now=0) is None
@@ -335,9 +361,9 @@ class Waker:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    async def wake(self, connection_id: str, *, delay: float = 0) -> None:
+    async def wake(self, connection_id: str, *, delay: float = 0, due: int | None = None) -> None:
         await self._world.scheduler.point()
-        self._world.wakes.append(self._world.now + round(delay * 1000))
+        self._world.wakes.append((self._world.now + round(delay * 1000), due))
         await self._world.scheduler.point()
 
 
@@ -357,6 +383,8 @@ ACTIONS = [
     "kill",
     "second",
     "lease",
+    "ahead",
+    "behind",
 ]
 Schedule = list[tuple[str, int]]
 schedules = st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 5)), min_size=5, max_size=80)
@@ -383,6 +411,8 @@ async def play(world: World, schedule: Schedule) -> None:
                     world.kill_one(index)
                 case "second" | "lease":
                     world.pass_time(1_000 if action == "second" else 11_000)
+                case "ahead" | "behind":
+                    world.skew = SKEW if action == "ahead" else -SKEW
         await world.end()
         await world.check()
     finally:
