@@ -47,6 +47,7 @@ _Endpoints = Annotated[
         help="Where functions run instead, as by `sam local start-lambda`: all of them, or the one named.",
     ),
 ]
+_Plain = Annotated[bool, typer.Option("--plain", help="Log lines, although a screen could be drawn.")]
 _Record = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Write each Lambda event into a file of this directory.")
 ]
@@ -81,6 +82,7 @@ def dev(
     region: _Region = "us-east-1",
     parameter: _Parameters = None,
     record: _Record = None,
+    plain: _Plain = False,
     app: _App = None,
     app_dir: _AppDir = None,
 ) -> None:
@@ -95,6 +97,7 @@ def dev(
         with_edge=True,
         endpoints=_endpoints(endpoint),
         record=record,
+        plain=plain,
     )
     if mode is Mode.UVICORN:
         _run_app(options, app, app_dir, host, port, reload=reload)
@@ -114,6 +117,7 @@ def emulate(
     region: _Region = "us-east-1",
     parameter: _Parameters = None,
     record: _Record = None,
+    plain: _Plain = False,
 ) -> None:
     """Run the WebSocket API of any SAM template with Python functions, as API Gateway would."""
     from gatesocket.emulator.dev import Options  # noqa: PLC0415
@@ -126,6 +130,7 @@ def emulate(
         with_edge=False,
         endpoints=_endpoints(endpoint),
         record=record,
+        plain=plain,
     )
     _run_stack(options, host, port, reload=reload)
 

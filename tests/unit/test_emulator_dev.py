@@ -1,6 +1,7 @@
 """A stack for a developer: where it says it is, what ends it, what starts it anew."""
 
 import functools
+import io
 import logging
 import os
 import signal
@@ -14,6 +15,7 @@ from typing import Any
 import httpx2
 import pytest
 import uvicorn
+from rich.console import Console
 
 from gatesocket.emulator import dev
 from gatesocket.emulator.dev import Options, bind, run, supervise
@@ -131,6 +133,24 @@ def test_the_banner_names_only_what_there_is(template: Path, capsys: pytest.Capt
     assert answers == ['{"message": "Not Found"}']
     assert "page" not in printed
     assert "__path" not in printed
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_terminal_shows_a_screen_unless_lines_are_asked_for(
+    template: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, plain: bool
+) -> None:
+    terminal = io.StringIO()
+    console = Console(file=terminal, force_terminal=True, width=100, height=30)
+    monkeypatch.setattr(dev, "Console", lambda: console)
+    before = logging.getLogger().handlers[:]
+    with bind("127.0.0.1", 0) as listening:
+        client = end_after_a_request(listening, [])
+        run(options(template, plain=plain), [listening])
+        client.join()
+    assert f"Gatesocket runs {template}" in capsys.readouterr().out
+    # Its last drawing comes at its end, when the request was served.
+    assert ("GET /" in terminal.getvalue()) is not plain
+    assert logging.getLogger().handlers == before
 
 
 def test_the_events_of_a_stack_are_recorded(template: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,9 +10,11 @@ from gatesocket.emulator.activity import (
     Answered,
     Arrived,
     Faulted,
+    Place,
     Printed,
     Received,
     Reported,
+    Waits,
     all_of,
     result_of,
 )
@@ -34,6 +36,10 @@ from gatesocket.emulator.report import Report
             ["F  c1 $default  2.3 ms  200"],
         ),
         (Faulted("duplicate wake", "WakeQueue"), ["chaos: duplicate wake: WakeQueue"]),
+        (
+            Waits("c1", (Place("a:b", "a.py", 7, ("x", "y")), Place("c:d", None, None, ()))),
+            ["c1 hibernates at a.py:7 (x, y) > c:d ()"],
+        ),
         (Arrived("c1", ""), []),
         (Received("c1", "hello"), []),
     ],

@@ -114,6 +114,10 @@ class Place:
     names: tuple[str, ...]
     """The locals that are kept."""
 
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.file else self.function
+        return f"{where} ({', '.join(self.names)})"
+
 
 @dataclass(frozen=True, slots=True)
 class Waits:

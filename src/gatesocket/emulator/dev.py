@@ -7,15 +7,18 @@ import os
 import socket
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import uvicorn
+from rich.console import Console
 from uvicorn.supervisors.statreload import StatReload
 
 from gatesocket.emulator import log
 from gatesocket.emulator.activity import all_of
+from gatesocket.emulator.display import Display
 from gatesocket.emulator.edge import PATH_PARAMETER
 from gatesocket.emulator.recorder import Recorder
 from gatesocket.emulator.server import Application, Server
@@ -47,6 +50,8 @@ class Options:
     """Whether a WebSocket can be opened on any path, as through the deployed edge."""
     endpoints: Mapping[str, str] = field(default_factory=dict)
     """Logical id of a function, or ``*``, -> the URL of the Lambda endpoint that runs it."""
+    plain: bool = False
+    """Whether to log lines although there is a terminal to draw a screen on."""
     record: Path | None = None
     """A directory for the functions' events; None keeps none."""
 
@@ -118,22 +123,50 @@ async def _run(options: Options, listening: socket.socket) -> None:
     template = load(options.template, region=options.region, parameters=options.parameters)
     host, port = listening.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    watch = all_of(log.write, *([Recorder(options.record)] if options.record else []))
+    display = _display(options)
     stack = Stack(
         template,
         region=options.region,
         gateway_address=address,
         runtimes=options.runtimes,
         endpoints=options.endpoints,
-        watch=watch,
+        watch=all_of(display or log.write, *([Recorder(options.record)] if options.record else [])),
+        hibernations=True,
     )
     async with stack:
-        sys.stdout.write(_banner(options, stack, address, template.example))
+        addresses = _addresses(options, stack, address, template.example)
+        text = "".join(f"  {name:<12} {value}\n" for name, value in addresses)
+        sys.stdout.write(f"\n  Gatesocket runs {options.template}. Ctrl+C ends it.\n\n{text}\n")
         sys.stdout.flush()
-        await Server(Application(stack, with_edge=options.with_edge)).serve([listening])
+        with _shown(display, addresses):
+            await Server(Application(stack, with_edge=options.with_edge)).serve([listening])
 
 
-def _banner(options: Options, stack: Stack, address: str, example: str | None) -> str:
+def _display(options: Options) -> Display | None:
+    """Make the screen; None where lines are logged, as there is no terminal or they are asked for."""
+    console = Console()
+    return Display(console) if console.is_terminal and not options.plain else None
+
+
+@contextmanager
+def _shown(display: Display | None, addresses: list[tuple[str, str]]) -> Iterator[None]:
+    """Show the screen, if there is one, and on it what is logged."""
+    if display is None:
+        yield
+        return
+    root = logging.getLogger()
+    before = root.handlers[:]
+    display.handler.addFilter(_ORIGIN)
+    display.show_addresses(addresses)
+    root.handlers[:] = [display.handler]
+    try:
+        with display:
+            yield
+    finally:
+        root.handlers[:] = before
+
+
+def _addresses(options: Options, stack: Stack, address: str, example: str | None) -> list[tuple[str, str]]:
     stage = stack.api.stage
     root = address.replace("http", "ws", 1)
     websocket = f"{root}/{stage}"
@@ -148,8 +181,7 @@ def _banner(options: Options, stack: Stack, address: str, example: str | None) -
     trial = f"{root}{example}" if options.with_edge and example else websocket
     lines.append(("try it", f"{os.path.relpath(client)} '{trial}'"))
     lines.append(("connections", f"{address}/{stage}/@connections/<connection id>"))
-    text = "".join(f"  {name:<12} {value}\n" for name, value in lines)
-    return f"\n  Gatesocket runs {options.template}. Ctrl+C ends it.\n\n{text}\n"
+    return lines
 
 
 class Reloader(StatReload):

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from gatesocket.emulator.activity import Activity, Answered, Faulted, Printed, Reported, Watch, result_of
+from gatesocket.emulator.activity import Activity, Answered, Faulted, Printed, Reported, Waits, Watch, result_of
 
 __all__ = ["Origin", "captured", "inside", "write"]
 
@@ -30,6 +30,8 @@ def write(activity: Activity) -> None:
             logger.info("%s %s | %s", function, report.request_id, report)
         case Answered(function, _, about, milliseconds, answer):
             logger.info("%s  %s  %.1f ms  %s", function, about, milliseconds, result_of(answer))
+        case Waits(connection_id, places):
+            logger.info("%s hibernates at %s", connection_id, " > ".join(map(str, places)))
         case Faulted(fault, about):
             logger.warning("chaos: %s: %s", fault, about)
 

@@ -25,7 +25,9 @@ from gatesocket.emulator.remote import RemoteFunction
 from gatesocket.emulator.resources import Addresses, Function, Resources
 from gatesocket.emulator.runtimes import RuntimeFunction
 from gatesocket.emulator.template import Template
+from gatesocket.emulator.waiting import Waiting
 from gatesocket.exceptions import ConfigurationError
+from gatesocket.registry.dynamodb import DynamoDBRegistry
 
 __all__ = ["Stack"]
 
@@ -49,6 +51,8 @@ class Stack:
         endpoints: logical id of a function -> the URL of the Lambda endpoint that runs it instead; ``*`` stands for
             every function that isn't named.
         watch: is told of all that happens.
+        hibernations: whether to look, after each invocation of a WebSocket handler, where its routes wait; for handlers
+            whose environment names a table in ``GATESOCKET_TABLE``.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class Stack:
         runtimes: int | None = None,
         endpoints: Mapping[str, str] | None = None,
         watch: Watch = log.write,
+        hibernations: bool = False,
     ) -> None:
         self._template = template
         self._region = region
@@ -67,6 +72,8 @@ class Stack:
         self._runtimes = runtimes
         self._endpoints = endpoints or {}
         self._watch = watch
+        self._hibernations = hibernations
+        self._waiting: dict[str, Waiting] = {}
         self._exit = AsyncExitStack()
         self._functions: dict[str, Invocable] = {}
         self.resources: Resources
@@ -123,6 +130,8 @@ class Stack:
             logger.warning("%s", note)
         await asyncio.to_thread(aws.create, resources.tables, resources.queues)
         await self._start_functions(exit_stack, addresses)
+        if self._hibernations:
+            await self._start_looking(exit_stack, aws)
         self.connections = Connections(Gateway(resources.api, new_id=random_id), self._on_invoke, watch=self._watch)
         exit_stack.push_async_callback(self.connections.aclose, grace=GRACE_SECONDS)
         sqs = await asyncio.to_thread(aws.sqs)
@@ -149,6 +158,15 @@ class Stack:
             await invocable.start()
             exit_stack.push_async_callback(invocable.aclose)
             self._functions[logical_id] = invocable
+
+    async def _start_looking(self, exit_stack: AsyncExitStack, aws: AwsStandIn) -> None:
+        dynamodb = await asyncio.to_thread(aws.dynamodb)
+        exit_stack.callback(dynamodb.close)
+        for logical_id, function in self.resources.functions.items():
+            if table := function.environment.get("GATESOCKET_TABLE"):
+                waiting = Waiting(DynamoDBRegistry(table, client=dynamodb), watch=self._watch)
+                exit_stack.push_async_callback(waiting.aclose)
+                self._waiting[logical_id] = waiting
 
     def _endpoint_of(self, logical_id: str) -> str | None:
         return self._endpoints.get(logical_id, self._endpoints.get("*"))
@@ -181,6 +199,8 @@ class Stack:
             answer = await function.invoke(event, request_id=request_id)
         milliseconds = (time.perf_counter() - started) * 1000
         self._watch(Answered(logical_id, request_id, about, milliseconds, answer, connection_id))
+        if logical_id in self._waiting:
+            self._waiting[logical_id].look(event)
         return answer
 
 
