@@ -1,9 +1,14 @@
 """Large broadcasts over registries of every kind and the template's queue, made in a stand-in for SQS."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx2
 import pytest
+from websockets.asyncio.client import ClientConnection, connect
 
 from gatesocket import ConnectionManager
 from gatesocket.backend import Backend, use
@@ -19,11 +24,14 @@ from gatesocket.registry.memory import MemoryRegistry
 from support import dynamodb
 from support.botocore_events import limit_pages, record_calls
 from support.sqs import SourceQueue, source_queue, template_resources
+from support.stack import running
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+ROOT = Path(__file__).parents[2]
 FAR = 1 << 40
+PATIENCE = 30  # s: a cold start on a busy machine
 ABOVE = 4
 
 
@@ -203,6 +211,46 @@ async def test_a_page_that_can_not_be_read_is_an_error_and_the_pages_before_are_
         await ConnectionManager().broadcast("hello")
 
     assert sum(len(texts) for texts in gateway.sent.values()) == 4
+
+
+async def test_the_emulated_stack_brings_batches_to_their_function(tmp_path: Path) -> None:
+    """The reference app as its template deploys it, but for a queue that takes every member of a broadcast."""
+    queue = "        GATESOCKET_FANOUT_QUEUE: !GetAtt FanoutQueue.QueueUrl\n"
+    text = (ROOT / "template.yaml").read_text(encoding="utf-8")
+    assert queue in text
+    template = text.replace(queue, f'{queue}        GATESOCKET_FANOUT_ABOVE: "0"\n')
+    (tmp_path / "handlers").symlink_to(ROOT / "handlers")
+
+    async with (
+        running(tmp_path, template=template, runtimes=1) as (_, address),
+        connect(f"ws://{address}/ws/lobby?name=ann", open_timeout=PATIENCE) as ann,
+        connect(f"ws://{address}/ws/lobby?name=bob", open_timeout=PATIENCE) as bob,
+        httpx2.AsyncClient(timeout=PATIENCE) as http,
+    ):
+        for client in (ann, bob):
+            await hear(client, "welcome")
+        # Who has only just come is posted to directly, behind what the route sent first.
+        async with asyncio.timeout(PATIENCE):
+            while (await announce(http, address, "soon"))["queued"] < 2:
+                pass
+        assert await announce(http, address, "closing time") == {"sent": 0, "gone": 0, "queued": 2, "failed": 0}
+
+        for client in (ann, bob):
+            while (await hear(client, "announced"))["text"] != "closing time":
+                pass
+
+
+async def announce(http: httpx2.AsyncClient, address: str, text: str) -> Any:
+    answer = await http.post(f"http://{address}/announce", json={"text": text})
+    return answer.json()
+
+
+async def hear(client: ClientConnection, kind: str) -> Any:
+    """Read messages until one of *kind* has come; return its data."""
+    async with asyncio.timeout(PATIENCE):
+        while (message := json.loads(await client.recv()))["type"] != kind:
+            pass
+    return message["data"]
 
 
 def test_the_template_leaves_a_batch_its_time() -> None:

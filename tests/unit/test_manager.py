@@ -356,6 +356,73 @@ async def test_a_person_is_reached_from_a_process_that_holds_no_socket() -> None
     assert (delivery.sent, process.gateway.sent[ANN], process.gateway.sent[BOB]) == (1, ["you"], [])
 
 
+async def test_a_text_where_a_list_to_exclude_belongs_is_refused_before_anybody_gets_the_message() -> None:
+    process = Elsewhere()
+    await process.connect(ANN)
+    process.gateway.open(ANN)
+
+    with backend.use(process.backend), pytest.raises(TypeError, match=r"did you mean \['AAAAAAAAAAAAAAA='\]"):
+        await ConnectionManager().broadcast("hello", exclude=ANN)
+
+    assert process.gateway.sent[ANN] == []
+
+
+async def test_connection_ids_can_be_excluded() -> None:
+    process = Elsewhere()
+    for connection_id in (ANN, BOB):
+        await process.connect(connection_id)
+        process.gateway.open(connection_id)
+
+    with backend.use(process.backend):
+        assert (await ConnectionManager().broadcast("hello", exclude=[ANN, EVE])).sent == 1
+
+    assert process.gateway.sent == {ANN: [], BOB: ["hello"]}
+
+
+async def test_what_can_not_be_a_group_is_an_error_of_the_sender() -> None:
+    process = Elsewhere()
+
+    with backend.use(process.backend), pytest.raises(ValueError, match="'' has 0"):
+        await ConnectionManager().broadcast("hello", group="")
+
+
+async def test_an_unserialisable_message_reaches_nobody() -> None:
+    process = Elsewhere()
+    await process.connect(ANN)
+    process.gateway.open(ANN)
+
+    with backend.use(process.backend), pytest.raises(TypeError, match="Object of type object is not JSON serializable"):
+        await ConnectionManager().broadcast({"hello": object()})
+
+    assert process.gateway.sent[ANN] == []
+
+
+async def test_people_are_named_once_and_nobody_without_a_name() -> None:
+    process = Elsewhere()
+    await process.connect(ANN, user="ann")
+    await process.connect(BOB, user="ann")
+    await process.connect(EVE)
+
+    with backend.use(process.backend):
+        assert [user async for user in ConnectionManager().users()] == ["ann"]
+
+
+async def test_malformed_ids_in_the_registry_are_named_and_keep_the_message_from_nobody() -> None:
+    process = Elsewhere()
+    for connection_id in ("no id", ANN, "a/../b"):
+        await process.connect(connection_id)
+    process.gateway.open(ANN)
+
+    with backend.use(process.backend):
+        delivery = await ConnectionManager().broadcast("hello")
+
+    assert (delivery.sent, delivery.failed) == (1, 2)
+    assert {i: type(error) for i, error in delivery.failures.items()} == {
+        "no id": InvalidConnectionId,
+        "a/../b": InvalidConnectionId,
+    }
+
+
 async def test_an_id_that_can_not_be_one_is_an_error_of_the_sender() -> None:
     process = Elsewhere()
 
