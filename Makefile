@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTHONS ?= python3.11 python3.12 python3.13
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-all bench lint types format lock clean
+.PHONY: help run test test-slow test-foreign test-all bench lint types format lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ test: $(VENV)/.ready lint types ## Lint, types, and the tests with 100 % branch 
 
 test-slow: $(VENV)/.ready ## The long suites: thousands of generated programs, killed processes, load
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-foreign: $(VENV)/.ready ## Starlette's and FastAPI's own WebSocket tests, downloaded, against GatewayTestClient
+	$(BIN)/python tests/foreign/run.py
 
 test-all: ## The tests on every Python of $(PYTHONS) that is there
 	@for python in $(PYTHONS); do \
