@@ -1,7 +1,8 @@
 """One connection is one actor, however its invocations interleave, die, are repeated or come late."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import math
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any, cast
@@ -76,10 +77,17 @@ async def route(websocket: WebSocket) -> None:
     await manager.connect(websocket, groups=["lobby"], user="ann")
     await websocket.send_text("welcome")
     number = 0
+    limit = None
     try:
         while True:
-            text = await websocket.receive_text()
+            try:
+                text = await asyncio.wait_for(websocket.receive_text(), limit)
+            except TimeoutError:
+                limit = None
+                await note(websocket, "silence", "")
+                continue
             number += 1
+            limit = 30 if text.startswith("watch") else None
             await note(websocket, "begin", text, number)
             if text.startswith("join"):
                 await manager.join(websocket, "attic")
@@ -94,6 +102,9 @@ async def route(websocket: WebSocket) -> None:
                 await websocket.close()
                 break
             await note(websocket, "end", text)
+            if text.startswith("nap"):
+                await asyncio.sleep(30)
+                await note(websocket, "awake", text)
     except WebSocketDisconnect:
         pass
     finally:
@@ -101,6 +112,14 @@ async def route(websocket: WebSocket) -> None:
 
 
 BLUEPRINT = hibernation.prepare(app)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_timer_is_too_short() -> Iterator[None]:
+    """Have every timer hibernate: nothing here takes any time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gatesocket.run.TIMER_THRESHOLD", 0)
+        yield
 
 
 @dataclass
@@ -333,6 +352,10 @@ class World:
         assert last == [text for text in messages if text in last], "in the order of their arrival"
         counts = {text: counted for _, text, counted in begun}
         assert [counts[text] for text in last] == list(range(1, len(last) + 1)), "with its locals"
+        naps = {text for text in last if text.startswith("nap")}
+        if not self.given_up and not self.killed:
+            awake = [text for _, what, text, _ in self.journal if what == "awake"]
+            assert awake == [text for text in last if text in naps], "every sleep ends, and ends once"
         overs = [number for number, what, _, _ in self.journal if what == "over"]
         assert all(number in self.killed for number in overs[:-1]), f"the route ended in {overs}"
         if self.created:
@@ -363,7 +386,7 @@ class Waker:
 
     async def wake(self, connection_id: str, *, delay: float = 0, due: int | None = None) -> None:
         await self._world.scheduler.point()
-        self._world.wakes.append((self._world.now + round(delay * 1000), due))
+        self._world.wakes.append((self._world.now + math.ceil(delay) * 1000, due))
         await self._world.scheduler.point()
 
 
@@ -375,6 +398,8 @@ ACTIONS = [
     *["say"] * 2,
     *["wake"] * 2,
     "join",
+    "nap",
+    "watch",
     "close",
     "leave",
     "vanish",
@@ -382,10 +407,14 @@ ACTIONS = [
     "wake twice",
     "kill",
     "second",
+    "almost",
     "lease",
+    "minute",
     "ahead",
     "behind",
 ]
+PASSES = {"second": 1_000, "almost": TIME_LIMIT - 100, "lease": 11_000, "minute": 60_000}
+"""Milliseconds that pass: all but the last of an invocation's time, more than its lease, or more than any timer."""
 Schedule = list[tuple[str, int]]
 schedules = st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 5)), min_size=5, max_size=80)
 
@@ -399,7 +428,7 @@ async def play(world: World, schedule: Schedule) -> None:
             match action:
                 case "step":
                     await world.step(index)
-                case "send" | "say" | "join" | "close":
+                case "send" | "say" | "join" | "nap" | "watch" | "close":
                     await world.send(action)
                 case "leave" | "vanish":
                     await world.leave(told=action == "leave")
@@ -409,8 +438,8 @@ async def play(world: World, schedule: Schedule) -> None:
                     await world.wake(index, twice=action == "wake twice")
                 case "kill":
                     world.kill_one(index)
-                case "second" | "lease":
-                    world.pass_time(1_000 if action == "second" else 11_000)
+                case "second" | "almost" | "lease" | "minute":
+                    world.pass_time(PASSES[action])
                 case "ahead" | "behind":
                     world.skew = SKEW if action == "ahead" else -SKEW
         await world.end()
@@ -430,6 +459,14 @@ def in_memory() -> World:
 
 # A post finds that the client has left, while a message that came before its disconnect isn't taken up yet.
 @example([*[("step", 0)] * 4, ("send", 0), ("join", 0), ("leave", 0)])
+# A holder whose clock is late is at work to the end of its time, when a message comes to a host whose clock is early.
+@example(
+    [
+        *[*[("step", 0)] * 4, ("behind", 0), ("send", 0)],
+        *[*[("step", 0)] * 5, ("almost", 0), ("ahead", 0), ("send", 0)],
+        *[("step", 1)] * 4,
+    ]
+)
 @given(schedules)
 @settings(max_examples=400, deadline=None)
 def test_one_connection_is_one_actor(schedule: Schedule) -> None:
