@@ -114,7 +114,7 @@ class Round:
             RegistryError: they couldn't be read to their end; who was read until then has been sent to.
         """
         try:
-            await _each(self._own(members), self._send_to)
+            await _each(self._to_post(members), self._send_to)
         finally:
             if self._hand_over is not None:
                 await self._put(self._hand_over.rest(), self._hand_over)
@@ -123,8 +123,8 @@ class Round:
         fates = self._counts
         return Delivery(fates[_Fate.SENT], fates[_Fate.GONE], fates[_Fate.QUEUED], self._failed, self._failures)
 
-    async def _own(self, members: AsyncIterator[Member]) -> AsyncIterator[Member]:
-        """Leave those of *members* that this round posts to, and hand the others over."""
+    async def _to_post(self, members: AsyncIterator[Member]) -> AsyncIterator[Member]:
+        """Pick those of *members* that this round posts to, and hand the others over."""
         posted = 0
         async for member in members:
             if self._hand_over is None or posted < self._hand_over.above or _bound(member):
@@ -152,6 +152,7 @@ class Round:
             if not isinstance(error, GatesocketError):
                 logger.exception("connection %s: a post failed in a way that no gateway does", member.connection_id)
             if self._hand_over is not None and self._hand_over.takes(error) and not _bound(member):
+                logger.debug("connection %s: a post failed, and is handed over: %s", member.connection_id, error)
                 await self._put(self._hand_over.add(member.connection_id), self._hand_over)
             else:
                 self._fail(member.connection_id, error)

@@ -103,14 +103,6 @@ async def test_a_large_broadcast_reaches_everybody_once_and_prunes_who_is_gone(c
     assert await cloud.registry.count(EVERYONE, now=0) == 12
 
 
-async def test_leaving_is_told_to_one_of_those_who_ask_for_it(registry: Registry) -> None:
-    await registry.create(Record("a", b"", 0, FAR, groups=frozenset({"lobby"})))
-
-    assert await registry.leave("a", "attic") is False
-    assert [await registry.leave("a", "lobby") for _ in range(2)] == [True, False]
-    assert await registry.leave("b", "lobby") is False
-
-
 @pytest.fixture
 def memory_cloud(queue: SourceQueue) -> Cloud:
     return Cloud(queue, MemoryRegistry())

@@ -621,6 +621,15 @@ async def test_a_member_joins_and_leaves(registry: Registry) -> None:
     assert await registry.get(ANN, now=NOW) == RECORD
 
 
+async def test_whoever_makes_a_connection_leave_is_told_so_and_nobody_after(registry: Registry) -> None:
+    """So that of two who find it gone, one announces it."""
+    await registry.create(RECORD)
+    await registry.join(ANN, "attic", user=None, expires_at=RECORD.expires_at)
+    assert await registry.leave(ANN, "cellar") is False
+    assert [await registry.leave(ANN, "attic") for _ in range(2)] == [True, False]
+    assert await registry.leave(BOB, "attic") is False
+
+
 async def test_a_connection_that_is_not_there_can_not_join(registry: Registry) -> None:
     assert await registry.join(ANN, "attic", user=None, expires_at=RECORD.expires_at) is False
     assert await members(registry, "attic") == set()
