@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from ssl import SSLContext
-from typing import Final
+from typing import Final, cast
 
 from gatesocket.aws.base import CONNECTIONS, Unreachable
 from gatesocket.aws.http1 import BadResponse, Response, ResponseParser
@@ -109,8 +109,8 @@ class _Connection(asyncio.Protocol):
     # asyncio's callbacks.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 (a stream's)
-        self._transport = transport
+        # Said and not asserted: uvloop's transports are no subclasses of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         if self._answer is None or self._answer.done():

@@ -6,11 +6,12 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gatesocket.aws.base import Unreachable
-from gatesocket.aws.http import Address, Pool, Timeouts
+from gatesocket.aws.http import Address, Pool, Timeouts, _Connection
 from gatesocket.aws.http1 import encode_request
 from support.canned_http import CannedServer, Request, answer, canned_server, certificate
 
@@ -238,6 +239,22 @@ async def test_what_is_no_http_is_refused() -> None:
     async with canned_server(b"SSH-2.0-OpenSSH_9.2\r\n\r\n") as server, pool_of(server) as pool:
         with pytest.raises(Unreachable, match="doesn't speak HTTP/1.1 as AWS does: expected an HTTP/1.1 response"):
             await pool.exchange(REQUEST)
+
+
+async def test_a_transport_need_not_be_one_of_asyncios_classes() -> None:
+    """Under uvicorn the event loop may be uvloop's, whose transports only behave as they do."""
+
+    class Transport:
+        aborted = False
+
+        def abort(self) -> None:
+            self.aborted = True
+
+    transport: Any = Transport()
+    connection = _Connection(asyncio.get_running_loop(), Address("127.0.0.1", 1, secure=False))
+    connection.connection_made(transport)
+    connection.abort()
+    assert transport.aborted
 
 
 def test_an_address_is_written_as_in_a_url() -> None:
