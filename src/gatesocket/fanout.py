@@ -36,8 +36,9 @@ __all__ = ["FanoutHandler", "run"]
 
 logger = logging.getLogger("gatesocket")
 
-HAND_OVER_MILLISECONDS: Final = 5_000
-"""Time that an invocation keeps for the posts that are under way, and for putting back what it hasn't begun."""
+HAND_OVER_MILLISECONDS: Final = 15_000
+"""Time that an invocation keeps for the posts that are under way, which may be tried again for 12 seconds, and for
+putting back what it hasn't begun."""
 
 
 class FanoutHandler:

@@ -153,9 +153,10 @@ class ConnectionManager:
         already under way, at most `delivery.POSTS_AT_ONCE` at the same time; so it takes the same memory for any number
         of members, and whoever joins or leaves meanwhile may get it or not.
 
-        **Slow clients** hold nobody up: API Gateway buffers for each connection. When a buffer is full it answers 429,
-        as it does when the account's request rate is used up; the gateway client tries again for a while. Nothing is
-        dropped to make room, and no connection is closed for being slow.
+        **Slow clients** keep the message from nobody else. API Gateway buffers for each connection; when a buffer is
+        full it answers 429, as it does when the account's request rate is used up, and the gateway client tries again
+        for some seconds, which the broadcast waits for. Under uvicorn it waits until there is room in the socket's
+        buffer. Nothing is dropped to make room, and no connection is closed for being slow.
 
         **Order**: a broadcast that is awaited comes before whatever the same caller sends next. Broadcasts that overlap
         may reach two members in different order.

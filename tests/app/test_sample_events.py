@@ -21,6 +21,7 @@ from chat.app import app
 from gatesocket import WebSocketHandler
 from gatesocket.backend import Backend, use
 from gatesocket.gateway.fake import FakeGateway
+from gatesocket.queues import MemoryQueue
 from gatesocket.registry.memory import MemoryRegistry
 from gatesocket.waker import MemoryWaker
 
@@ -32,6 +33,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "connect-wrong-token.json": APIGatewayWebSocketConnectEventModel,
     "connect.json": APIGatewayWebSocketConnectEventModel,
     "disconnect.json": APIGatewayWebSocketDisconnectEventModel,
+    "fanout.json": SqsModel,
     "job.json": SqsModel,
     "message.json": APIGatewayWebSocketMessageEventModel,
     "wake.json": SqsModel,
@@ -127,6 +129,22 @@ async def test_a_job_by_the_jobs_entry_point_sends_its_progress_and_its_result()
     answers = [json.loads(text) for text in gateway.sent[connection]]
     assert [answer["type"] for answer in answers] == ["progress"] * 4 + ["done"]
     assert answers[-1] == {"type": "done", "id": "w1", "data": {"below": 1000, "primes": 168}}
+
+
+async def test_a_batch_by_the_fan_out_entry_point_is_posted_to() -> None:
+    from chat.fanout import handler
+
+    connection = sample("connect.json")["requestContext"]["connectionId"]
+    gateway = FakeGateway()
+    gateway.open(connection)
+
+    async def never(body: str) -> None:
+        raise AssertionError(f"nothing has failed, but {body} is put back")
+
+    with use(Backend(MemoryRegistry(), gateway, fanout=MemoryQueue(never))):
+        assert await handler.invoke(sample("fanout.json"), CONTEXT) == {"batchItemFailures": []}
+
+    assert [json.loads(text)["type"] for text in gateway.sent[connection]] == ["announced"]
 
 
 async def test_a_wrong_token_is_answered_with_403() -> None:
