@@ -1,7 +1,7 @@
 """Posts per second, and CPU time per post, of one process: our gateway client beside boto3 and others.
 
 A stand-in for the Management API answers at once, or after 10 ms as a network would; with TLS and without. The clients
-run one after the other, each in a process of its own, up to 64 posts at once. Those written by hand take our signature,
+run one after the other, each in a process of its own, up to 256 posts at once. Those written by hand take our signature,
 so that what differs is how they speak HTTP: so was the transport chosen.
 
 What isn't a dependency of this project is installed into an environment of the benchmark's own; where that can't be

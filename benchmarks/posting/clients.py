@@ -22,7 +22,7 @@ BODY: Final = b"Good morning! Does anybody else see this? " * 5
 ID: Final = "TXzPWdnOjoECGjA="
 PATH: Final = "/prod/@connections/TXzPWdnOjoECGjA%3D"
 REGION: Final = "eu-central-1"
-CONCURRENT: Final = 64
+CONCURRENT: Final = 256
 THREADS: Final = 32
 
 Post = Callable[[], Awaitable[object]]
@@ -75,7 +75,7 @@ async def gatesocket(url: str, seconds: float) -> tuple[int, float, float]:
     gateway, text, numbers = ManagementAPI(f"{url}/prod"), BODY.decode(), iter(range(CONCURRENT))
 
     async def make() -> Post:
-        connection_id = f"TXzPWdnOjoECG{next(numbers):02}="
+        connection_id = f"TXzPWdnOjoEC{next(numbers):03}="
         return lambda: gateway.post(connection_id, text)
 
     result = await repeat(make, seconds)

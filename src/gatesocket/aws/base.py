@@ -3,10 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final, Protocol, runtime_checkable
 
-__all__ = ["CONNECTIONS", "AWSClient", "Refused", "Unreachable"]
-
-CONNECTIONS: Final = 64
-"""Sockets that a client opens at the most; more calls at once wait for one another."""
+__all__ = ["AWSClient", "Refused", "Unreachable"]
 
 
 class Refused(Exception):

@@ -11,10 +11,13 @@ from threading import Lock
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from gatesocket.aws.base import CONNECTIONS, Refused, Unreachable
+from gatesocket.aws.base import Refused, Unreachable
 from gatesocket.exceptions import ConfigurationError
 
 __all__ = ["Boto3Client"]
+
+CONNECTIONS: Final = 64
+"""Sockets that a client keeps open; there are fewer threads to use them."""
 
 WORD: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 """Where a word of an operation's name ends: boto3's methods put an underscore there."""

@@ -9,9 +9,9 @@ from functools import cache
 from typing import Any, Final
 
 from gatesocket.aws import credentials as credentials_
-from gatesocket.aws.base import CONNECTIONS, Refused, Unreachable
+from gatesocket.aws.base import Refused, Unreachable
 from gatesocket.aws.endpoints import Endpoint, endpoint_of, parse_endpoint, refuse_proxy, region_of
-from gatesocket.aws.http import TIMEOUTS, Pool, Timeouts
+from gatesocket.aws.http import CONNECTIONS, TIMEOUTS, Pool, Timeouts
 from gatesocket.aws.http1 import encode_request
 from gatesocket.aws.retry import Policy, pause
 from gatesocket.aws.services import SERVICES, Call, NotAnAnswer, refusal

@@ -6,11 +6,18 @@ from dataclasses import dataclass
 from ssl import SSLContext
 from typing import Final, cast
 
-from gatesocket.aws.base import CONNECTIONS, Unreachable
+from gatesocket.aws.base import Unreachable
 from gatesocket.aws.http1 import BadResponse, Response, ResponseParser
 from gatesocket.clock import Clock, milliseconds
 
-__all__ = ["TIMEOUTS", "Address", "Pool", "Timeouts"]
+__all__ = ["CONNECTIONS", "TIMEOUTS", "Address", "Pool", "Timeouts"]
+
+
+CONNECTIONS: Final = 256
+"""Connections that a pool opens at the most: with answers after 10 ms, as many as one core can keep busy (measured).
+
+Lambda lets a process have 1024 files open, and there are three services.
+"""
 
 
 @dataclass(frozen=True, slots=True)

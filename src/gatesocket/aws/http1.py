@@ -42,13 +42,14 @@ def encode_request(method: str, path: str, headers: Mapping[str, str], body: byt
     """Return a request as it is sent.
 
     Raises:
-        ValueError: a line break or another control character in *path* or *headers* would begin a line of its own.
+        ValueError: a line break in *path* or *headers* would begin a line of its own.
     """
     lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-    for line in lines:
-        if not line.isprintable():
-            raise ValueError(f"{line.partition(':')[0]!r} can't be sent: it has a line break or a control character")
-    head = "\r\n".join([*lines, f"content-length: {len(body)}", "", ""])
+    lines.append(f"content-length: {len(body)}\r\n\r\n")
+    head = "\r\n".join(lines)
+    if head.count("\n") != len(lines) + 1 or head.count("\r") != len(lines) + 1 or "\0" in head:
+        wrong = next(line for line in lines if {"\r", "\n", "\0"} & set(line))
+        raise ValueError(f"{wrong.partition(':')[0]!r} can't be sent: it has a line break or a NUL")
     return head.encode("latin-1") + body
 
 

@@ -6,6 +6,7 @@ https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html
 """
 
 import json
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -108,13 +109,18 @@ def _from_json(body: bytes) -> Any:
 # The Management API.
 
 
+_USUAL_ID: Final = re.compile(r"[A-Za-z0-9_=-]+")
+
 _METHODS: Final = {"PostToConnection": "POST", "GetConnection": "GET", "DeleteConnection": "DELETE"}
 
 
 def _encode_management(operation: str, parameters: Mapping[str, Any]) -> Call:
+    connection_id = parameters["ConnectionId"]
+    # As `quote` does it with either, in a tenth of the time with API Gateway's own.
+    usual = _USUAL_ID.fullmatch(connection_id)
+    encoded = connection_id.replace("=", "%3D") if usual else quote(connection_id, safe="")
     # As botocore has it: the id encoded, the at sign not.
-    path = f"/@connections/{quote(parameters['ConnectionId'], safe='')}"
-    return Call(_METHODS[operation], path, {}, parameters.get("Data", b""))
+    return Call(_METHODS[operation], f"/@connections/{encoded}", {}, parameters.get("Data", b""))
 
 
 def _decode_management(operation: str, body: bytes) -> dict[str, Any]:

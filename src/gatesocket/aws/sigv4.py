@@ -7,6 +7,7 @@ that are in memory, one header of each name, nothing presigned, and not S3, whic
 """
 
 import hmac
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ from urllib.parse import quote
 __all__ = ["Credentials", "canonical_path", "canonical_query", "canonical_request", "sign", "signing_key"]
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
+
+USUAL_PATH: Final = re.compile(r"[A-Za-z0-9/~_.%@-]*")
+"""A path that holds, of all that has to be encoded, only percent and at signs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,9 @@ def canonical_path(path: str) -> str:
     """Return *path* without dot segments and empty ones, its percent signs encoded once more."""
     if "//" in path or "/." in path or not path:
         path = _without_dots(path)
+    if USUAL_PATH.fullmatch(path):
+        # What `quote` would do, in a tenth of the time.
+        return path.replace("%", "%25").replace("@", "%40")
     return quote(path, safe="/~")
 
 

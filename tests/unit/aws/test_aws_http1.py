@@ -61,7 +61,7 @@ def test_a_request_is_one_that_h11_reads(method: str, path: str, headers: dict[s
     assert (received, type(event)) == (body, h11.EndOfMessage)
 
 
-@pytest.mark.parametrize("value", ["a\r\nx-evil: 1", "a\nb", "a\0b", "\x7f"])
+@pytest.mark.parametrize("value", ["a\r\nx-evil: 1", "a\nb", "a\rb", "a\0b"])
 def test_a_value_can_not_begin_a_line_of_its_own(value: str) -> None:
     with pytest.raises(ValueError, match="'x-token' can't be sent: it has a line break") as caught:
         encode_request("GET", "/", {"x-token": value}, b"")

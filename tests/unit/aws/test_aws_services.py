@@ -34,6 +34,10 @@ ATTRIBUTES: st.SearchStrategy[Any] = st.recursive(
     ),
     max_leaves=6,
 )
+CONNECTION_IDS = st.one_of(
+    st.from_regex(r"[A-Za-z0-9_-]{15}=", fullmatch=True),
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20),
+)
 ITEMS = st.dictionaries(NAMES, ATTRIBUTES, max_size=4)
 
 
@@ -108,7 +112,7 @@ def test_a_message_is_sent_to_its_queue_as_botocore_sends_it(theirs: Any) -> Non
 
 
 @given(
-    connection_id=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20),
+    connection_id=CONNECTION_IDS,
     data=st.binary(max_size=20),
 )
 @settings(max_examples=50)
