@@ -8,7 +8,7 @@ import pytest
 from gatesocket.emulator.api import Route
 from gatesocket.emulator.description import describe
 from gatesocket.emulator.http_api import HttpRoute
-from gatesocket.emulator.resources import ACCOUNT, Addresses, EventSource, Resources
+from gatesocket.emulator.resources import ACCOUNT, Addresses, EventSource, Resources, StreamSource
 from gatesocket.emulator.template import load
 from gatesocket.exceptions import ConfigurationError
 
@@ -269,6 +269,33 @@ def test_a_queue_invokes_its_function(described: Describe) -> None:
     )
 
 
+STREAM = f"""{FUNCTION}
+      Events:
+        Changes:
+          Type: DynamoDB
+          Properties:
+            Stream: !GetAtt Table.StreamArn
+            StartingPosition: LATEST
+MORE
+{TABLE}
+      StreamSpecification: {{StreamViewType: NEW_IMAGE}}
+"""
+MORE = """
+            BatchSize: 5
+            MaximumRetryAttempts: 2
+            FunctionResponseTypes: [ReportBatchItemFailures]
+            FilterCriteria: {Filters: [{Pattern: '{"eventName": ["REMOVE"]}'}]}
+"""
+
+
+def test_the_changes_of_a_table_invoke_a_function(described: Describe) -> None:
+    (plain,) = described(SAM + STREAM.replace("MORE", "")).streams
+    assert plain == StreamSource("local-table", "Function", "LATEST", 100, (), -1, reports_failures=False)
+    (full,) = described(SAM + STREAM.replace("MORE", MORE)).streams
+    filters = ({"eventName": ["REMOVE"]},)
+    assert full == StreamSource("local-table", "Function", "LATEST", 5, filters, 2, reports_failures=True)
+
+
 def test_resources_with_a_false_condition_are_not_there(described: Describe) -> None:
     text = """
 Conditions: {Never: !Equals [a, b], Always: !Equals [a, a]}
@@ -292,13 +319,11 @@ INLINE = """
 LAYERS = f"{FUNCTION}      Layers: [arn:aws:lambda:eu-west-1:1:layer:x:1]\n"
 TWO_APIS = FUNCTION + WEBSOCKET_API + WEBSOCKET_API.replace("Api:", "Second:", 1)
 AUTHORIZED = f"{FUNCTION}{WEBSOCKET_API}      Auth: {{AuthType: AWS_IAM}}\n"
-STREAM = f"""{FUNCTION}
+KINESIS = f"""{FUNCTION}
       Events:
         Changes:
-          Type: DynamoDB
-          Properties: {{Stream: !GetAtt Table.StreamArn, StartingPosition: LATEST}}
-{TABLE}
-      StreamSpecification: {{StreamViewType: NEW_IMAGE}}
+          Type: Kinesis
+          Properties: {{Stream: "arn:aws:kinesis:eu-west-1:1:stream/x", StartingPosition: LATEST}}
 """
 PROXY = """
   Http:
@@ -323,7 +348,10 @@ ELSEWHERE = f"""{FUNCTION}{WEBSOCKET_API}
         (LAYERS, "Function: its layers aren't loaded; install what they hold into this environment"),
         (TWO_APIS, "Second: only the first WebSocket API of a template is run, which is Api"),
         (AUTHORIZED, "ApiConnectRoute: its authorizer isn't run: every client passes"),
-        (STREAM, "FunctionChanges: only SQS queues invoke functions here; it isn't polled"),
+        (
+            KINESIS,
+            "FunctionChanges: only SQS queues and this template's streams invoke functions here; it isn't polled",
+        ),
         (ELSEWHERE, "Leave: its integration isn't a function of this template (AWS_PROXY); it isn't run"),
         (PROXY, "Http: /x has no function of this template behind it; it isn't run"),
     ],
@@ -344,6 +372,10 @@ def test_what_cannot_be_run_is_named(described: Describe, text: str, note: str) 
             f"{FUNCTION}      Environment: {{Variables: {{X: !GetAtt Function.Colour}}}}\n",
             "template.yaml:7: Function: Function.Colour has no value on this machine",
         ),
+        (
+            STREAM.replace("MORE", MORE.replace('["REMOVE"]', '[{"numeric": [">", 1]}]')),
+            "FunctionChanges: the pattern's rule {'numeric': ['>', 1]} isn't known on this machine",
+        ),
         ("  Queue: {Type: [1]}\n", "template.yaml:6: Queue: expected a resource with a Type"),
         ("  Queue: 7\n", "template.yaml"),
         (f"{FUNCTION}      Timeout: soon\n", "template.yaml:7: Function: its properties can't be read: ValueError("),
@@ -360,11 +392,12 @@ def test_a_mistake_is_named_with_its_line(described: Describe, text: str, messag
     assert message in str(raised.value)
 
 
-def test_the_reference_app_needs_nothing_that_is_not_run_but_its_tables_stream() -> None:
-    """Nothing expires on this machine: its stand-in for DynamoDB deletes nothing, and no stack lives for so long."""
+def test_the_reference_app_needs_nothing_that_is_not_run() -> None:
     template = load(Path(__file__).parents[2] / "template.yaml", region="us-east-1")
     resources = describe(template, region="us-east-1", addresses=ADDRESSES)
-    assert notes(resources) == ["ExpiredConnections: only SQS queues invoke functions here; it isn't polled"]
+    assert notes(resources) == []
+    (stream,) = resources.streams
+    assert (stream.table, stream.function, stream.batch_size) == ("ConnectionsTable", "WebSocketFunction", 10)
     assert resources.api is not None
     assert set(resources.api.routes) == {"$connect", "$default", "$disconnect"}
     assert resources.http_routes == (HttpRoute("ANY", "$default", "HttpFunction"),)

@@ -111,6 +111,10 @@ class AwsStandIn:
         """Make a client of the stand-in's SQS."""
         return boto3.client("sqs", **self._client_options())
 
+    def streams(self) -> Any:
+        """Make a client of the streams of the stand-in's DynamoDB."""
+        return boto3.client("dynamodbstreams", **self._client_options())
+
     def _client_options(self) -> dict[str, Any]:
         # One attempt: the child is on this machine, and a call that fails while it ends shouldn't be made again.
         config = Config(retries={"total_max_attempts": 1}, connect_timeout=5)

@@ -11,6 +11,7 @@ from typing import Any, Final
 from gatesocket.emulator.api import Api, Route
 from gatesocket.emulator.http_api import HttpRoute
 from gatesocket.emulator.intrinsics import Resolver
+from gatesocket.emulator.patterns import check
 from gatesocket.emulator.resources import (
     ACCOUNT,
     Addresses,
@@ -19,6 +20,7 @@ from gatesocket.emulator.resources import (
     Note,
     Queue,
     Resources,
+    StreamSource,
     Table,
 )
 from gatesocket.emulator.template import Template
@@ -135,13 +137,15 @@ class _Description:
             for logical_id in self._of_type("AWS::Lambda::Function")
             if (function := self._function(logical_id))
         }
+        sources = tuple(self._sources())
         return Resources(
             api=self._api(),
             http_routes=tuple(self._http_routes()),
             functions=functions,
             tables=tuple(map(self._table, self._of_type("AWS::DynamoDB::Table"))),
             queues=tuple(map(self._queue, self._of_type("AWS::SQS::Queue"))),
-            sources=tuple(self._sources()),
+            sources=tuple(source for source in sources if isinstance(source, EventSource)),
+            streams=tuple(source for source in sources if isinstance(source, StreamSource)),
             notes=tuple(self._notes),
         )
 
@@ -338,20 +342,46 @@ class _Description:
             redrive_policy=json.dumps(policy) if policy else None,
         )
 
-    def _sources(self) -> Iterator[EventSource]:
+    def _sources(self) -> Iterator[EventSource | StreamSource]:
+        tables = map(self._table, self._of_type("AWS::DynamoDB::Table"))
+        streaming = {table.name for table in tables if "StreamSpecification" in table.definition}
         for logical_id in self._of_type("AWS::Lambda::EventSourceMapping"):
             properties = self._properties(logical_id)
             arn, name = str(properties["EventSourceArn"]), str(properties["FunctionName"])
             function = self._function_of(f":function:{name.rpartition(':')[2]}")
-            if ":sqs:" not in arn or function is None:
-                self._note(logical_id, "only SQS queues invoke functions here; it isn't polled")
-                continue
-            yield EventSource(
-                queue=arn.rpartition(":")[2],
-                function=function,
-                batch_size=int(properties.get("BatchSize", 10)),
-                reports_failures="ReportBatchItemFailures" in properties.get("FunctionResponseTypes", ()),
-            )
+            reports_failures = "ReportBatchItemFailures" in properties.get("FunctionResponseTypes", ())
+            if function is not None and ":sqs:" in arn:
+                yield EventSource(
+                    queue=arn.rpartition(":")[2],
+                    function=function,
+                    batch_size=int(properties.get("BatchSize", 10)),
+                    reports_failures=reports_failures,
+                )
+            elif function is not None and (table := arn.partition(":table/")[2].partition("/")[0]) in streaming:
+                yield self._stream_source(logical_id, table, function, reports_failures=reports_failures)
+            else:
+                what = "only SQS queues and this template's streams invoke functions here; it isn't polled"
+                self._note(logical_id, what)
+
+    def _stream_source(self, logical_id: str, table: str, function: str, *, reports_failures: bool) -> StreamSource:
+        properties = self._properties(logical_id)
+        filters = [
+            json.loads(each["Pattern"]) for each in (properties.get("FilterCriteria") or {}).get("Filters") or ()
+        ]
+        try:
+            for pattern in filters:
+                check(pattern)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{self._template.where(logical_id)}: {logical_id}: {error}") from error
+        return StreamSource(
+            table=table,
+            function=function,
+            starting_position=properties["StartingPosition"],
+            batch_size=int(properties.get("BatchSize", 100)),
+            filters=tuple(filters),
+            retries=int(properties.get("MaximumRetryAttempts", -1)),
+            reports_failures=reports_failures,
+        )
 
     # Helpers
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
-__all__ = ["Poller", "to_delete", "to_event"]
+__all__ = ["Invoker", "Poller", "failed_items", "to_delete", "to_event"]
 
 logger = logging.getLogger("gatesocket.emulator")
 
@@ -139,14 +139,14 @@ def to_delete(messages: "list[MessageTypeDef]", answer: Answer, *, reports_failu
         return []
     if not reports_failures or not answer.value:
         return messages
-    failed = _failed(answer.value)
+    failed = failed_items(answer.value)
     if failed is None or not failed <= {message["MessageId"] for message in messages}:
         logger.warning("a batch's report can't be read, so that all of it comes again: %r", answer.value)
         return []
     return [message for message in messages if message["MessageId"] not in failed]
 
 
-def _failed(report: object) -> set[str] | None:
+def failed_items(report: object) -> set[str] | None:
     """Return the ids in a report of failures; None if it isn't one."""
     items = (report.get("batchItemFailures") or []) if isinstance(report, Mapping) else None
     if not isinstance(items, list):

@@ -8,7 +8,7 @@ from typing import Any, Final
 from gatesocket.emulator.api import Api
 from gatesocket.emulator.http_api import HttpRoute
 
-__all__ = ["ACCOUNT", "Addresses", "EventSource", "Function", "Note", "Queue", "Resources", "Table"]
+__all__ = ["ACCOUNT", "Addresses", "EventSource", "Function", "Note", "Queue", "Resources", "StreamSource", "Table"]
 
 ACCOUNT: Final = "123456789012"
 """The account that moto's server works for."""
@@ -77,6 +77,25 @@ class EventSource:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamSource:
+    """A table whose changes invoke a function."""
+
+    table: str
+    """The table's name."""
+    function: str
+    """The function's logical id."""
+    starting_position: str
+    """``TRIM_HORIZON``, the oldest change, or ``LATEST``, the next one."""
+    batch_size: int
+    filters: tuple[Mapping[str, Any], ...]
+    """Patterns of which a change must match one; without any, every change is passed on."""
+    retries: int
+    """How often a batch that failed is tried again; -1 for ever."""
+    reports_failures: bool
+    """Whether the function answers with the changes that it could not process (ReportBatchItemFailures)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """A resource of the template that this machine can't run, and what that means."""
 
@@ -99,4 +118,5 @@ class Resources:
     tables: tuple[Table, ...]
     queues: tuple[Queue, ...]
     sources: tuple[EventSource, ...]
+    streams: tuple[StreamSource, ...]
     notes: tuple[Note, ...]

@@ -17,6 +17,7 @@ from gatesocket.emulator.api import Api
 from gatesocket.emulator.aws import AwsStandIn
 from gatesocket.emulator.connections import Connections
 from gatesocket.emulator.description import describe
+from gatesocket.emulator.expiry import Reaper
 from gatesocket.emulator.functions import InProcessFunction, Invocable
 from gatesocket.emulator.gateway import Gateway, Invoke
 from gatesocket.emulator.ids import random_id
@@ -24,6 +25,7 @@ from gatesocket.emulator.queues import Poller
 from gatesocket.emulator.remote import RemoteFunction
 from gatesocket.emulator.resources import Addresses, Function, Resources
 from gatesocket.emulator.runtimes import RuntimeFunction
+from gatesocket.emulator.streams import StreamPoller
 from gatesocket.emulator.template import Template
 from gatesocket.emulator.waiting import Waiting
 from gatesocket.exceptions import ConfigurationError
@@ -77,6 +79,8 @@ class Stack:
         self._exit = AsyncExitStack()
         self._functions: dict[str, Invocable] = {}
         self.resources: Resources
+        self.reapers: dict[str, Reaper]
+        """What deletes what has expired, by the table's name."""
         self.connections: Connections
 
     async def __aenter__(self) -> Self:
@@ -138,6 +142,21 @@ class Stack:
         for source in resources.sources:
             poller = asyncio.create_task(Poller(source, sqs, self._on_batch, threads).run())
             exit_stack.push_async_callback(_cancel, poller)
+        await self._start_streams(exit_stack, aws)
+
+    async def _start_streams(self, exit_stack: AsyncExitStack, aws: AwsStandIn) -> None:
+        """Let what has expired be deleted, and functions be told of what changes in their tables."""
+        dynamodb, streams = await asyncio.to_thread(aws.dynamodb), await asyncio.to_thread(aws.streams)
+        self.reapers = {table.name: Reaper(table, dynamodb) for table in self.resources.tables}
+        runs = [self.reapers[table.name].run() for table in self.resources.tables if table.ttl_attribute]
+        for source in self.resources.streams:
+            table = await asyncio.to_thread(dynamodb.describe_table, TableName=source.table)
+            arn = table["Table"]["LatestStreamArn"]
+            expired = self.reapers[source.table].deleted
+            poller = await asyncio.to_thread(StreamPoller, source, streams, arn, self._on_batch, expired)
+            runs.append(poller.run())
+        for run in runs:
+            exit_stack.push_async_callback(_cancel, asyncio.create_task(run))
 
     async def _start_functions(self, exit_stack: AsyncExitStack, addresses: Addresses) -> None:
         functions = self.resources.functions
