@@ -35,6 +35,7 @@ TIME_LIMIT = 10_000  # ms that an invocation has
 SKEW = (
     400  # ms by which a host's clock is ahead or behind; any two differ by less than `gatesocket.driver.LEASE_MARGIN`
 )
+TIMER = 5  # seconds, less than an invocation has
 FOREVER = 1 << 50
 ORIGIN = Origin("abcd1234", "prod", "abcd1234.execute-api.eu-west-1.amazonaws.com")
 CLOSE = "\0"
@@ -87,7 +88,7 @@ async def route(websocket: WebSocket) -> None:
                 await note(websocket, "silence", "")
                 continue
             number += 1
-            limit = 30 if text.startswith("watch") else None
+            limit = TIMER if text.startswith("watch") else None
             await note(websocket, "begin", text, number)
             if text.startswith("join"):
                 await manager.join(websocket, "attic")
@@ -103,7 +104,7 @@ async def route(websocket: WebSocket) -> None:
                 break
             await note(websocket, "end", text)
             if text.startswith("nap"):
-                await asyncio.sleep(30)
+                await asyncio.sleep(TIMER)
                 await note(websocket, "awake", text)
     except WebSocketDisconnect:
         pass
@@ -330,6 +331,9 @@ class World:
     async def end(self) -> None:
         """Let the client leave, and DynamoDB delete what is still there when its time is over."""
         await self.settle()
+        record = await self.registry.get(self.connection_id, now=0)
+        if record is not None and record.due is not None:
+            self.wrong.append("a timer waits for a wake that doesn't come")
         await self.leave(told=True)
         await self.settle()
         record = await self.registry.get(self.connection_id, now=0)
@@ -465,6 +469,14 @@ def in_memory() -> World:
         *[*[("step", 0)] * 4, ("behind", 0), ("send", 0)],
         *[*[("step", 0)] * 5, ("almost", 0), ("ahead", 0), ("send", 0)],
         *[("step", 1)] * 4,
+    ]
+)
+# A timer's wake finds the holder of a message, who dies of it.
+@example(
+    [
+        *[*[("step", 0)] * 12, ("wake", 0), *[("step", 0)] * 12],
+        *[("nap", 0), *[("step", 0)] * 20, ("send", 0), ("step", 0)],
+        *[("almost", 0), ("wake", 0), *[("step", 1)] * 5, ("kill", 0)],
     ]
 )
 @given(schedules)

@@ -1,5 +1,6 @@
 """What each kind of event costs in calls to DynamoDB: the table in docs/costs-per-event.md, row by row."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -44,6 +45,14 @@ async def greeting(websocket: WebSocket) -> None:
     await websocket.accept()
     await websocket.send_text("welcome")
     await websocket.receive_text()
+
+
+@app.websocket("/ticks")
+async def ticks(websocket: WebSocket) -> None:
+    await websocket.accept()
+    while True:
+        await asyncio.sleep(5)
+        await websocket.send_text("tick")
 
 
 @app.websocket("/member")
@@ -149,6 +158,21 @@ async def wake_late(metered: Metered) -> str:
     return await metered.count(metered.cloud.wake())
 
 
+async def tick(metered: Metered) -> str:
+    await metered.connect("/ticks")
+    metered.cloud.now += 5000
+    calls = await metered.count(metered.cloud.wake())
+    assert (metered.cloud.sent, metered.cloud.delays) == (["tick"], [5, 5]), "one message to the queue for each tick"
+    return calls
+
+
+async def receive_asleep(metered: Metered) -> str:
+    await metered.connect("/ticks")
+    calls = await metered.count(metered.cloud(message("hello")))
+    assert metered.cloud.delays == [5], "the wake is on its way"
+    return calls
+
+
 async def expire(metered: Metered) -> str:
     await metered.connect("/member")
     record = await metered.registry.get(CONNECTION, now=NOW)
@@ -183,6 +207,8 @@ EVENTS: dict[str, Callable[[Metered], Awaitable[str]]] = {
     "wake that delivers what was held back": deliver,
     "wake that delivers what was held back for a member": deliver_to_member,
     "wake that comes too late": wake_late,
+    "wake of a timer": tick,
+    "MESSAGE while the route sleeps": receive_asleep,
     "expiry of a member": expire,
     "`send_to` one connection": send_to,
     "`send_to_user`": send_to_user,
