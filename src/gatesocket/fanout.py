@@ -119,15 +119,16 @@ async def run(body: str, *, presence: Tell | None = None, has_time: Callable[[],
                 rest.add(connection_id)
 
     await Round(text, through, group=batch.group, on_left=left.append, hand_over=rest).send(members())
-    if presence is not None and batch.group is not None:
-        await announce([await _left(member, batch.group, through) for member in left], presence, through)
-    if len(rest.collected) == len(batch.connections):
-        logger.warning("nobody of a batch of %d connections was reached", len(batch.connections))
-        return False
-    if rest.collected:
-        logger.warning("%d of a batch of %d connections are put back", len(rest.collected), len(batch.connections))
+    failed, total = len(rest.collected), len(batch.connections)
+    nobody = 0 < failed == total
+    if nobody:
+        logger.warning("nobody of a batch of %d connections was reached", total)
+    elif failed:
+        logger.warning("%d of a batch of %d connections are put back", failed, total)
         await through.fanout.put(batch.model_copy(update={"connections": tuple(rest.collected)}).body())
-    return True
+    if presence is not None and batch.group is not None:
+        await _announce(left, batch.group, presence, through)
+    return not nobody
 
 
 class _Rest:
@@ -155,7 +156,15 @@ class _Rest:
         """Do nothing, as there is never a batch."""
 
 
-async def _left(member: Member, group: str, through: Backend) -> Presence:
+async def _announce(left: list[Member], group: str, tell: Tell, through: Backend) -> None:
+    """Announce who has left; a failure of that is no reason to post to the batch again."""
+    try:
+        await announce([await _leaving(member, group, through) for member in left], tell, through)
+    except Exception:
+        logger.exception("group %r wasn't told of some who left", group)
+
+
+async def _leaving(member: Member, group: str, through: Backend) -> Presence:
     """Say who has left; the batch doesn't name people, but a record is there until its route has ended."""
     record = await through.registry.get(member.connection_id, now=through.clock())
     return Presence("left", group, member.connection_id, None if record is None else record.user)

@@ -277,6 +277,30 @@ async def test_the_person_behind_a_connection_without_a_record_is_not_known() ->
     assert deployment.gateway.sent[ANN] == ["None left"]
 
 
+async def test_an_announcement_that_fails_is_no_reason_to_post_again(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(event: Presence) -> str:
+        raise ZeroDivisionError
+
+    deployment = Deployment()
+    await deployment.connect(ANN, BOB)
+    deployment.gateway.gone(BOB)
+    deployment.handler = FanoutHandler(presence=broken)
+    deployment.bodies = [batch(ANN, BOB)]
+
+    assert await deployment.work() == [True]
+
+    assert deployment.gateway.sent[ANN] == ["hello"]
+    assert "group 'lobby' wasn't told of some who left" in caplog.messages
+
+
+async def test_a_batch_of_nobody_is_done() -> None:
+    deployment = Deployment()
+    deployment.bodies = [batch()]
+
+    assert await deployment.work() == [True]
+    assert deployment.waiting == []
+
+
 async def test_an_event_that_is_no_batch_is_refused() -> None:
     with pytest.raises(
         UnexpectedEvent, match=r"expected a batch of the fan-out queue.*got an event with the keys \['x'"
