@@ -272,6 +272,14 @@ def test_an_event_type_that_nobody_knows_is_refused() -> None:
         parse(event)
 
 
+def test_an_event_with_something_else_in_a_place_is_refused() -> None:
+    event = load("connect")
+    event["requestContext"]["identity"] = None
+
+    with pytest.raises(UnexpectedEvent, match="isn't of the shape that API Gateway sends: 'NoneType'"):
+        parse(event)
+
+
 def test_a_binary_body_is_refused_because_api_gateway_has_none() -> None:
     event = load("message")
     event["isBase64Encoded"] = True
