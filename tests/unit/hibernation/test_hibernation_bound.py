@@ -85,8 +85,8 @@ def test_what_the_framework_has_made_anew_is_taken_for_the_socket() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        [1, 1, {}, f"{HERE}:Counter"],
-        [1, 1, {}, f"{HERE}:ROOMS"],
+        [1, 1, {}, "builtins:dict"],
+        [1, 1, {}, f"{HERE}:TENANT"],
         [9, 1],
         [1],
         5,

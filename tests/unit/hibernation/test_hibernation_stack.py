@@ -71,6 +71,20 @@ async def test_a_function_that_was_not_transformed_on_the_way_is_named_with_its_
     )
 
 
+async def test_a_dependency_that_was_not_transformed_is_named_as_well() -> None:
+    namespace: dict[str, Any] = {"__name__": "nowhere", "WebSocket": WebSocket}
+    body = "await websocket.accept()\n    return await websocket.receive_text()"
+    exec(f"async def ticket(websocket: WebSocket):\n    {body}", namespace)
+    app = FastAPI()
+
+    @app.websocket("/")
+    async def route(websocket: WebSocket, ticket: str = Depends(namespace["ticket"])) -> None: ...
+
+    connection = Connection(app)
+    with pytest.raises(CannotHibernate, match="<string>:3: ticket can't hibernate here: it was not transformed"):
+        await connection.connect()
+
+
 async def test_what_swallows_everything_can_neither_receive_nor_begin_anything_while_the_route_is_left() -> None:
     async def route(scope: Any, receive: Any, send: Any) -> None:
         events.append("begins")
