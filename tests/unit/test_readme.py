@@ -1,5 +1,6 @@
 """What the README shows is run here as it stands there."""
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
 from gatesocket import ConnectionManager
+from gatesocket.testing import GatewayTestClient
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
@@ -47,3 +49,21 @@ def test_every_command_is_one_that_make_and_the_command_line_know() -> None:
 
     for target in re.findall(r"`?make ([a-z-]+)", README):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_timers_of_the_documentation_tick_and_beat(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "timers.md").read_text(encoding="utf-8")
+    routes, test = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    module = tmp_path / "timers.py"
+    module.write_text(routes, encoding="utf-8")
+    names: dict[str, Any] = {
+        "app": FastAPI(),
+        "asyncio": asyncio,
+        "GatewayTestClient": GatewayTestClient,
+        "WebSocket": WebSocket,
+        "__name__": "timers",
+    }
+    exec(compile(routes, str(module), "exec"), names)
+    exec(test, names)
+
+    names["test_a_tick_comes_every_five_seconds"]()
