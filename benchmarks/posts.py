@@ -1,8 +1,8 @@
 """Posts per second, and CPU time per post, of one process: our gateway client beside boto3 and others.
 
 A stand-in for the Management API answers at once, or after 10 ms as a network would; with TLS and without. The clients
-run one after the other, each in a process of its own, up to 256 posts at once. Those written by hand take our signature,
-so that what differs is how they speak HTTP: so was the transport chosen.
+run one after the other, each in a process of its own, up to 256 posts at once. Those written by hand take our
+signature, so that what differs is how they speak HTTP: so was the transport chosen.
 
 What isn't a dependency of this project is installed into an environment of the benchmark's own; where that can't be
 done, those clients are skipped, and TLS with them. ::
@@ -51,14 +51,20 @@ TITLES: Final = {
 OURS: Final = ("gatesocket", "streams", "boto3_threads", "boto3_loop")
 """Those that need nothing which this project doesn't depend on."""
 
+ALONE: Final = "--without-peers"
+"""Installs nothing."""
+
 Figures = tuple[float, float]
 """Posts per second, and microseconds of CPU time per post."""
 
 
 def main() -> None:
     """Measure, and print."""
-    chosen = options("Posts per second and CPU time per post, in one process.", samples=3, seconds=150)
-    peers = _peers()
+    arguments = [argument for argument in sys.argv[1:] if argument != ALONE]
+    chosen = options(
+        "Posts per second and CPU time per post, in one process.", samples=3, seconds=100, arguments=arguments
+    )
+    peers = None if ALONE in sys.argv else _peers()
     names = list(TITLES) if peers is not None else list(OURS)
     python = str(peers or sys.executable)
     tables = []

@@ -62,6 +62,9 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport  # once connected, which whoever makes one waits for
         self._answer: asyncio.Future[Response] | None = None
         self._parser = ResponseParser()
+        self._watch: asyncio.TimerHandle | None = None
+        self._deadline = 0.0
+        """Of the present request, by the loop's clock."""
         self._asked = 0
         """How many requests were sent on it."""
         self._heard = False
@@ -87,7 +90,9 @@ class _Connection(asyncio.Protocol):
         self._asked += 1
         answer: asyncio.Future[Response] = self._loop.create_future()
         self._answer = answer
-        timer = self._loop.call_later(seconds, self._give_up, seconds)
+        self._deadline = self._loop.time() + seconds
+        if self._watch is None:
+            self._watch = self._loop.call_at(self._deadline, self._look, seconds)
         self._transport.write(request)
         try:
             response = await answer
@@ -96,7 +101,6 @@ class _Connection(asyncio.Protocol):
             self.abort()
             raise
         finally:
-            timer.cancel()
             self._answer = None
         if not self._parser.keeps:
             self.abort()
@@ -106,8 +110,15 @@ class _Connection(asyncio.Protocol):
         """Close at once; `lost` tells when that has happened."""
         self._transport.abort()
 
-    def _give_up(self, seconds: float) -> None:
-        self._fail(Unreachable(f"{self._address} didn't answer within {seconds:g} s"))
+    def _look(self, seconds: float) -> None:
+        """See whether the present request is overdue. One timer at a time serves all of a connection's requests."""
+        self._watch = None
+        if self._answer is None:
+            return
+        if self._loop.time() < self._deadline:
+            self._watch = self._loop.call_at(self._deadline, self._look, seconds)
+        else:
+            self._fail(Unreachable(f"{self._address} didn't answer within {seconds:g} s"))
 
     def _fail(self, error: Exception) -> None:
         if self._answer is not None and not self._answer.done():
@@ -142,6 +153,8 @@ class _Connection(asyncio.Protocol):
         else:
             when = "in the middle of its answer" if self._heard else "without an answer"
             self._fail(Unreachable(f"{self._address} closed the connection {when}{_because(error)}"))
+        if self._watch is not None:
+            self._watch.cancel()
         self.lost.set_result(None)
 
 

@@ -109,13 +109,14 @@ class ResponseParser:
     def _read_head(self) -> bool:
         """Read status line and headers, if they have come; skip interim responses (RFC 9110, section 15.2)."""
         while True:
-            head, found, rest = self._buffer.partition(b"\r\n\r\n")
-            if len(head) > self._head_bytes:
-                raise BadResponse(f"expected at most {self._head_bytes} bytes of headers, but got {len(head)} or more")
-            if not found:
+            end = self._buffer.find(b"\r\n\r\n")
+            size = len(self._buffer) if end < 0 else end
+            if size > self._head_bytes:
+                raise BadResponse(f"expected at most {self._head_bytes} bytes of headers, but got {size} or more")
+            if end < 0:
                 return False
-            self._buffer = rest
-            lines = head.decode("latin-1").split("\r\n")
+            lines = self._buffer[:end].decode("latin-1").split("\r\n")
+            del self._buffer[: end + 4]
             version, status = _status_line(lines[0])
             if status >= 200:  # noqa: PLR2004  # the interim ones are those below
                 break

@@ -218,6 +218,30 @@ async def test_a_server_that_does_not_answer_is_waited_for_so_long() -> None:
             await pool.exchange(REQUEST)
 
 
+async def test_each_request_has_all_of_the_time() -> None:
+    """One timer looks after all requests of a connection: it must not take a later one's time for an earlier one's."""
+    loop = asyncio.get_running_loop()
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def respond(request: Request) -> bytes:
+        if len(server.requests) == 2:
+            asked.set()
+            await go_on.wait()
+        return answer()
+
+    async with canned_server(respond=respond) as server, pool_of(server, answer=10) as pool:
+        await pool.exchange(REQUEST)
+        (connection,) = pool._open
+        connection._look(10)  # nothing is asked now
+        second = asyncio.create_task(pool.exchange(REQUEST))
+        await asked.wait()
+        connection._look(10)  # asked, and not overdue
+        assert connection._watch is not None
+        assert connection._watch.when() - loop.time() > 9
+        go_on.set()
+        assert (await second).status == 200
+
+
 async def test_a_connection_is_waited_for_so_long() -> None:
     """The TLS handshake included: here a socket that listens, and behind which nobody is."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
