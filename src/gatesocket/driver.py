@@ -255,7 +255,8 @@ class Driver:
     async def _look_again(self, connection_id: str, held: Busy, due: int | None = None) -> None:
         """Have somebody look whether the holder has done what it was left, if nothing else would."""
         if held.look_again is not None and self._waker is not None:
-            delay = min(held.look_again / 1000, limits.WAKE_DELAY_SECONDS)
+            # By the margin later than that lease is over here: the holder's host has a clock of its own.
+            delay = min((held.look_again + LEASE_MARGIN) / 1000, limits.WAKE_DELAY_SECONDS)
             await self._waker.wake(connection_id, delay=delay, due=due)
 
     async def _enter(self, connection_id: str, entry: Entry, invocation: Invocation) -> Taken | Busy | None:

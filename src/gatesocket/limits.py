@@ -1,8 +1,8 @@
 """The platform's numbers, each beside its source.
 
-Hardly any of them can be raised; they are named here so that no other module carries a bare number, and so that a test can
-make them small. "Quotas" is https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html and its page for
-WebSocket APIs, apigateway-execution-service-websocket-limits-table.html.
+Hardly any of them can be raised; they are named here so that no other module carries a bare number, and so that a test
+can make them small. "Quotas" is https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html and its page
+for WebSocket APIs, apigateway-execution-service-websocket-limits-table.html.
 """
 
 from typing import Final

@@ -156,7 +156,7 @@ async def test_nobody_is_left_alone_with_a_disconnect_whose_holder_may_die() -> 
 
     await cloud(disconnect(1001))
 
-    assert (seen, cloud.delays) == ([], [11])
+    assert (seen, cloud.delays) == ([], [12])
     cloud.now += 11_000
     await cloud.wake()
     assert seen == ["one", "left with 1001"]

@@ -598,7 +598,7 @@ async def test_an_expired_connection_whose_holder_died_is_taken_over_when_the_st
     await cloud.registry.restore(record, earlier, lease, expires_at=record.expires_at + 60)
 
     assert await cloud({"Records": [change]}) == {"batchItemFailures": []}
-    assert (seen, cloud.delays) == ([], [11])
+    assert (seen, cloud.delays) == ([], [12])
 
     cloud.now += 11_000
     await cloud.wake()

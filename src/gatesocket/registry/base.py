@@ -277,8 +277,8 @@ class Registry(Protocol):
     async def leave(self, connection_id: str, group: str) -> bool:
         """Remove the connection from the group now; leaving a group that it isn't in is harmless.
 
-        Returns whether it was in it; of several calls at once, to one of them. False without a record, whose memberships
-        may outlive it, and if this very call is a repetition whose first answer was lost.
+        Returns whether it was in it; of several calls at once, to one of them. False without a record, whose
+        memberships may outlive it, and if this very call is a repetition whose first answer was lost.
         """
         ...
 
