@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import secrets
 import sys
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -47,6 +48,15 @@ _Endpoints = Annotated[
         help="Where functions run instead, as by `sam local start-lambda`: all of them, or the one named.",
     ),
 ]
+_Chaos = Annotated[
+    bool,
+    typer.Option(
+        "--chaos", help="Make trouble: duplicate, delay, overtake, lose, throttle and kill, as the platform may."
+    ),
+]
+_Seed = Annotated[
+    int | None, typer.Option(help="Make the same trouble as another run with this number. [default: another each time]")
+]
 _Plain = Annotated[bool, typer.Option("--plain", help="Log lines, although a screen could be drawn.")]
 _Record = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Write each Lambda event into a file of this directory.")
@@ -82,6 +92,8 @@ def dev(
     region: _Region = "us-east-1",
     parameter: _Parameters = None,
     record: _Record = None,
+    chaos: _Chaos = False,
+    seed: _Seed = None,
     plain: _Plain = False,
     app: _App = None,
     app_dir: _AppDir = None,
@@ -97,6 +109,7 @@ def dev(
         with_edge=True,
         endpoints=_endpoints(endpoint),
         record=record,
+        chaos=_seed(seed, chaos=chaos),
         plain=plain,
     )
     if mode is Mode.UVICORN:
@@ -117,6 +130,8 @@ def emulate(
     region: _Region = "us-east-1",
     parameter: _Parameters = None,
     record: _Record = None,
+    chaos: _Chaos = False,
+    seed: _Seed = None,
     plain: _Plain = False,
 ) -> None:
     """Run the WebSocket API of any SAM template with Python functions, as API Gateway would."""
@@ -130,6 +145,7 @@ def emulate(
         with_edge=False,
         endpoints=_endpoints(endpoint),
         record=record,
+        chaos=_seed(seed, chaos=chaos),
         plain=plain,
     )
     _run_stack(options, host, port, reload=reload)
@@ -232,6 +248,15 @@ def _parameters(given: list[str] | None) -> dict[str, str]:
             raise ConfigurationError(f"a parameter is given as NAME=VALUE; got {text!r}")
         pairs[name] = value
     return pairs
+
+
+def _seed(seed: int | None, *, chaos: bool) -> int | None:
+    """Return the seed of the trouble; None for none."""
+    if not chaos:
+        if seed is not None:
+            raise ConfigurationError("--seed is for --chaos; give both, or neither")
+        return None
+    return secrets.randbelow(1_000_000) if seed is None else seed
 
 
 def _endpoints(given: list[str] | None) -> dict[str, str]:

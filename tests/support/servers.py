@@ -23,10 +23,14 @@ COMMANDS = {
 
 
 class Server:
-    """The app in one of its lives, on a free port of this machine; after a `stop`, `start` takes the same port."""
+    """The app in one of its lives, on a free port of this machine; after a `stop`, `start` takes the same port.
 
-    def __init__(self, life: str) -> None:
+    The *options* are further ones of the life's command.
+    """
+
+    def __init__(self, life: str, *options: str) -> None:
         self.life = life
+        self.options = options
         self.port = 0
         self.output: list[str] = []
 
@@ -39,7 +43,7 @@ class Server:
         said = threading.Event()
         self._listens = False
         self._process = subprocess.Popen(
-            (sys.executable, "-m", *COMMANDS[self.life], str(self.port)),
+            (sys.executable, "-m", *COMMANDS[self.life], str(self.port), *self.options),
             cwd=ROOT,
             env=_environment(),
             stdout=subprocess.PIPE,

@@ -129,6 +129,19 @@ def test_functions_run_at_the_endpoints_that_are_named(run: Run, started: Starte
     }
 
 
+def test_trouble_has_a_seed(run: Run, started: Started) -> None:
+    assert run("dev", "--port", "0", "--chaos", "--seed", "7")[0] == 0
+    assert started.options.chaos == 7
+    assert run("dev", "--port", "0", "--chaos")[0] == 0
+    assert started.options.chaos is not None
+    assert run("dev", "--port", "0")[0] == 0
+    assert started.options.chaos is None
+
+
+def test_a_seed_without_trouble_is_refused(run: Run) -> None:
+    assert run("dev", "--seed", "7") == (2, "", "gatesocket: --seed is for --chaos; give both, or neither\n")
+
+
 def test_a_parameter_without_a_value_is_refused(run: Run) -> None:
     assert run("dev", "--parameter", "A") == (2, "", "gatesocket: a parameter is given as NAME=VALUE; got 'A'\n")
 

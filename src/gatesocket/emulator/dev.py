@@ -50,6 +50,8 @@ class Options:
     """Whether a WebSocket can be opened on any path, as through the deployed edge."""
     endpoints: Mapping[str, str] = field(default_factory=dict)
     """Logical id of a function, or ``*``, -> the URL of the Lambda endpoint that runs it."""
+    chaos: int | None = None
+    """The seed of faults that are made on purpose; None makes none."""
     plain: bool = False
     """Whether to log lines although there is a terminal to draw a screen on."""
     record: Path | None = None
@@ -132,11 +134,13 @@ async def _run(options: Options, listening: socket.socket) -> None:
         endpoints=options.endpoints,
         watch=all_of(display or log.write, *([Recorder(options.record)] if options.record else [])),
         hibernations=True,
+        chaos=options.chaos,
     )
     async with stack:
         addresses = _addresses(options, stack, address, template.example)
         text = "".join(f"  {name:<12} {value}\n" for name, value in addresses)
-        sys.stdout.write(f"\n  Gatesocket runs {options.template}. Ctrl+C ends it.\n\n{text}\n")
+        seed = "" if options.chaos is None else f" With trouble: --chaos --seed {options.chaos}."
+        sys.stdout.write(f"\n  Gatesocket runs {options.template}.{seed} Ctrl+C ends it.\n\n{text}\n")
         sys.stdout.flush()
         with _shown(display, addresses):
             await Server(Application(stack, with_edge=options.with_edge)).serve([listening])

@@ -84,6 +84,13 @@ class RuntimeFunction:
                 else:
                     self._idle.append(runtime)
 
+    def kill(self, request_id: str) -> bool:
+        """Kill the process that an invocation runs in; return whether there was one."""
+        runs = [runtime for runtime in self._runtimes if runtime.serves == request_id]
+        for runtime in runs:
+            runtime.kill()
+        return bool(runs)
+
     async def aclose(self) -> None:
         """End all processes at once."""
         for runtime in tuple(self._runtimes):
@@ -119,7 +126,10 @@ class Runtime:
         self._function = function
         self._variables = variables
         self._watch = watch
+        self.serves: str | None = None
+        """The request id of the invocation that runs now."""
         self._request_id: str | None = None
+        """That of the last one: what the process prints may come after its answer."""
         self._init: float | None = None
         """Milliseconds that the start took, until the first invocation has reported it."""
         loop = asyncio.get_running_loop()
@@ -171,11 +181,14 @@ class Runtime:
 
     async def invoke(self, event: bytes, *, request_id: str) -> Answer:
         """Give the process one event, and wait for its answer; one that takes too long ends the process."""
-        self._request_id = request_id
+        self.serves = self._request_id = request_id
         started = time.perf_counter()
         # Looked at before as well: nothing is known any more of a process that has ended.
         used = peak_of(self._process.pid)
-        answer = await self._run(event, request_id)
+        try:
+            answer = await self._run(event, request_id)
+        finally:
+            self.serves = None
         milliseconds = (time.perf_counter() - started) * 1000
         used = peak_of(self._process.pid) or used
         report = Report(request_id, milliseconds, self._function.memory, used, self._init, status_of(answer))
@@ -183,10 +196,14 @@ class Runtime:
         self._init = None
         return answer
 
-    async def aclose(self) -> None:
-        """End the process at once."""
+    def kill(self) -> None:
+        """Kill the process; whoever waits for its answer is told."""
         if not self.ended:
             self._process.kill()
+
+    async def aclose(self) -> None:
+        """End the process at once."""
+        self.kill()
         await self._follower
         self._invocations.put_nowait(None)
         self._server.close()

@@ -11,10 +11,11 @@ from typing import Any, Final, Self
 
 from gatesocket.clock import milliseconds
 from gatesocket.emulator import environment, http_api, log
-from gatesocket.emulator.activity import Answered, Invoked, Watch
+from gatesocket.emulator.activity import Answered, Invoked, Watch, all_of
 from gatesocket.emulator.answers import Answer, Failed
 from gatesocket.emulator.api import Api
 from gatesocket.emulator.aws import AwsStandIn
+from gatesocket.emulator.chaos import Chaos, MortalFunction, TroubledConnections
 from gatesocket.emulator.connections import Connections
 from gatesocket.emulator.description import describe
 from gatesocket.emulator.expiry import Reaper
@@ -55,6 +56,7 @@ class Stack:
         watch: is told of all that happens.
         hibernations: whether to look, after each invocation of a WebSocket handler, where its routes wait; for handlers
             whose environment names a table in ``GATESOCKET_TABLE``.
+        chaos: the seed of faults that are made on purpose; None makes none.
     """
 
     def __init__(
@@ -67,13 +69,15 @@ class Stack:
         endpoints: Mapping[str, str] | None = None,
         watch: Watch = log.write,
         hibernations: bool = False,
+        chaos: int | None = None,
     ) -> None:
         self._template = template
         self._region = region
         self._gateway_address = gateway_address
         self._runtimes = runtimes
         self._endpoints = endpoints or {}
-        self._watch = watch
+        self._chaos = None if chaos is None else Chaos(chaos, watch=watch)
+        self._watch = watch if self._chaos is None else all_of(watch, self._chaos)
         self._hibernations = hibernations
         self._waiting: dict[str, Waiting] = {}
         self._exit = AsyncExitStack()
@@ -136,7 +140,11 @@ class Stack:
         await self._start_functions(exit_stack, addresses)
         if self._hibernations:
             await self._start_looking(exit_stack, aws)
-        self.connections = Connections(Gateway(resources.api, new_id=random_id), self._on_invoke, watch=self._watch)
+        gateway = Gateway(resources.api, new_id=random_id)
+        if self._chaos is None:
+            self.connections = Connections(gateway, self._on_invoke, watch=self._watch)
+        else:
+            self.connections = TroubledConnections(gateway, self._on_invoke, watch=self._watch, chaos=self._chaos)
         exit_stack.push_async_callback(self.connections.aclose, grace=GRACE_SECONDS)
         sqs = await asyncio.to_thread(aws.sqs)
         for source in resources.sources:
@@ -195,15 +203,25 @@ class Stack:
         if endpoint is not None:
             return RemoteFunction(function, endpoint, watch=self._watch)
         if self._runtimes is not None:
-            return RuntimeFunction(function, variables, count=self._runtimes, watch=self._watch)
+            runtimes = RuntimeFunction(function, variables, count=self._runtimes, watch=self._watch)
+            return runtimes if self._chaos is None else MortalFunction(runtimes, function.logical_id, self._chaos)
         return InProcessFunction(function, watch=self._watch)
 
     async def _on_invoke(self, effect: Invoke) -> Answer:
         about = f"{effect.connection_id} {effect.event['requestContext']['routeKey']}"
-        return await self._invoke(effect.function, effect.event, effect.invocation_id, about, effect.connection_id)
+
+        async def run() -> Answer:
+            return await self._invoke(effect.function, effect.event, effect.invocation_id, about, effect.connection_id)
+
+        return await (run() if self._chaos is None else self._chaos.invoke(effect, run))
 
     async def _on_batch(self, function: str, event: dict[str, Any]) -> Answer:
-        return await self._invoke(function, event, random_id(), f"{len(event['Records'])} from the queue")
+        about = f"{len(event['Records'])} from the queue"
+
+        async def run() -> Answer:
+            return await self._invoke(function, event, random_id(), about)
+
+        return await (run() if self._chaos is None else self._chaos.batch(f"{function}, {about}", run))
 
     async def _invoke(
         self, logical_id: str, event: Any, request_id: str, about: str, connection_id: str | None = None
