@@ -33,6 +33,12 @@ def test_a_function_reaches_only_this_machine() -> None:
     }
 
 
+def test_boto3_trusts_the_gateways_certificate_if_there_is_one() -> None:
+    addresses = Addresses(gateway="http://g", aws="http://a", certificate=Path("/run/c.pem"))
+    variables = environment.of_function(function(), resources(None), region="eu-west-1", addresses=addresses)
+    assert variables["AWS_CA_BUNDLE"] == "/run/c.pem"
+
+
 def test_what_the_template_gives_wins() -> None:
     given = function(AWS_ENDPOINT_URL="http://127.0.0.1:1")
     variables = environment.of_function(given, resources(None), region="eu-west-1", addresses=ADDRESSES)

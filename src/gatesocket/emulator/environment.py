@@ -32,6 +32,8 @@ def of_function(function: Function, resources: Resources, *, region: str, addres
     }
     if resources.api is not None:
         aws["AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI"] = f"{addresses.gateway}/{resources.api.stage}"
+    if addresses.certificate is not None:
+        aws["AWS_CA_BUNDLE"] = str(addresses.certificate)
     return {**aws, **function.environment}
 
 

@@ -22,6 +22,8 @@ class Addresses:
     """Where the emulated API Gateway listens: ``http://127.0.0.1:8000``."""
     aws: str
     """Where the stand-in for DynamoDB and SQS listens."""
+    certificate: Path | None = None
+    """What functions have to trust to reach the gateway over TLS too; None if they can't."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,10 @@ any other path                         the HTTP API
 """
 
 import asyncio
+import functools
 import re
 import signal
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +27,7 @@ from gatesocket.emulator import edge
 from gatesocket.emulator.http_api import HttpRequest, HttpResponse
 from gatesocket.emulator.management import unsigned
 from gatesocket.emulator.stack import Stack
+from gatesocket.emulator.tls import EitherProtocol
 from gatesocket.emulator.websocket import GatewaySocket
 from gatesocket.limits import URL_CHARACTERS
 
@@ -120,16 +123,22 @@ class Server(uvicorn.Server):
     """uvicorn as API Gateway; ``await server.serve([listening])`` serves until `end` or a signal.
 
     A signal only ends the server, and not at once the process: the stack behind it has to end first.
+
+    Args:
+        application: what serves.
+        tls: for clients that want it, on the same port; None has them fail.
     """
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Application, *, tls: ssl.SSLContext | None = None) -> None:
         config = uvicorn.Config(
             application,
             lifespan="off",
             log_config=None,
             log_level="warning",
             server_header=False,
+            proxy_headers=False,  # a client's own X-Forwarded-For doesn't make it another client
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+            http="h11" if tls is None else functools.partial(EitherProtocol, tls),  # type: ignore[arg-type]
             ws=GatewaySocket,
             ws_max_size=MESSAGE_MEMORY,
             # API Gateway sends no pings, and nothing shows that it accepts compression (facts sheet, section 7).
