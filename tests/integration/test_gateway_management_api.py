@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gatesocket.aws import AsyncioClient
 from gatesocket.exceptions import (
     ConfigurationError,
     ConnectionGone,
@@ -82,6 +83,12 @@ async def test_without_any_endpoint_nothing_is_asked(aws: pytest.MonkeyPatch) ->
 def test_requests_are_signed_for_the_region_in_the_endpoint(region: str) -> None:
     """A function may post to an API of another region than its own."""
     assert region_in(endpoint_for("a1", region, "prod")) == region
+
+
+def test_that_region_is_taken_unless_another_one_is_given() -> None:
+    endpoint = endpoint_for("a1", "eu-west-3", "prod")
+    clients = [ManagementAPI(endpoint)._client, ManagementAPI(endpoint, region="eu-west-1")._client]
+    assert [client._region for client in clients if isinstance(client, AsyncioClient)] == ["eu-west-3", "eu-west-1"]
 
 
 @pytest.mark.parametrize("endpoint", ["https://chat.example.com/key", "http://127.0.0.1:3001/prod", "https://x"])
