@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeGuard, cast
 
-from gatesocket.hibernation.points import Environment, inside
+from gatesocket.hibernation.points import Environment, Wait, inside
 from gatesocket.hibernation.syntax import PointAwait, assign, changed, load, placed, runtime_name, store
 
 __all__ = ["Expressions"]
@@ -94,6 +94,9 @@ class Expressions(ABC):
         point = placed(like, PointAwait(awaited))
         point.call = call
         point.text = ast.unparse(like.value if isinstance(like, ast.Await) else like)
+        point.timed = isinstance(like, ast.Await) and (
+            self.limited(like) is not None or self.environment.wait(like) is Wait.TIME
+        )
         self.points.append(point)
         point.number = len(self.points)
         return point

@@ -21,6 +21,8 @@ class PointAwait(ast.Await):
     """Whether what is awaited may be a coroutine of the user's, not just the socket's receive."""
     text: str
     """The source of what is awaited."""
+    timed: bool
+    """Whether it is one for its timer only."""
 
 
 def placed(like: ast.AST, node: _Node) -> _Node:

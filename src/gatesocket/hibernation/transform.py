@@ -80,7 +80,7 @@ class Unit:
     """A function that can hibernate."""
 
     key: str
-    """Module, qualified name and digest: what a snapshot knows the function by."""
+    """Module, qualified name, digest and number of timers: what a snapshot knows the function by."""
     source: Source
     code: CodeType
     """What runs instead of the function's own code; the same as that if there is no point in it."""
@@ -113,6 +113,9 @@ def transform(function: FunctionType) -> Unit:
     node, code = source.node, source.code
     body = linearise(node, environment_of(function, node), code.co_cellvars + code.co_freevars)
     key = f"{module_of(function)}:{code.co_qualname}#{source.digest}"
+    if timed := sum(point.timed for point in body.points):
+        # A Gatesocket that doesn't see timers gives the points of the same source other numbers.
+        key += f"+{timed}"
     points: dict[int, Point] = {}
     compiled = code
     if body.points and not body.refusals:

@@ -1,6 +1,7 @@
 """Third pass: a function that can start in its middle."""
 
 import ast
+import asyncio
 import inspect
 import re
 import sys
@@ -269,3 +270,20 @@ async def test_globals_and_nonlocals_are_declared_before_anything_else() -> None
 
 
 greeting = ""
+
+
+def test_a_function_with_timers_is_known_by_how_many_they_are() -> None:
+    """A Gatesocket that doesn't see them numbers its points otherwise, and must not wake it at a wrong one."""
+
+    async def timers(ws: WebSocket) -> None:
+        await asyncio.sleep(5)
+        await asyncio.wait_for(ws.receive_text(), 5)
+        await ws.receive_text()
+
+    async def none(ws: WebSocket) -> None:
+        await ws.receive_text()
+
+    assert isinstance(timers, FunctionType)
+    assert isinstance(none, FunctionType)
+    assert transform(timers).key.endswith("+2")
+    assert "+" not in transform(none).key.partition("#")[2]
