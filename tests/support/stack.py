@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 import textwrap
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -61,11 +62,13 @@ class LittleStack:
 
 
 @contextlib.asynccontextmanager
-async def serving(stack: LittleStack, *, with_edge: bool = False) -> AsyncIterator[str]:
+async def serving(
+    stack: LittleStack, *, with_edge: bool = False, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
     """Serve *stack* on a free port; give ``127.0.0.1:port``."""
     with bind("127.0.0.1", 0) as listening:
         host, port = listening.getsockname()
-        server = Server(Application(stack, with_edge=with_edge))  # type: ignore[arg-type]
+        server = Server(Application(stack, with_edge=with_edge), tls=tls)  # type: ignore[arg-type]
         served = asyncio.create_task(server.serve([listening]))
         try:
             yield f"{host}:{port}"
@@ -91,7 +94,7 @@ async def running(
         host, port = listening.getsockname()
         address = f"{host}:{port}"
         async with Stack(loaded, region="us-east-1", gateway_address=f"http://{address}", **options) as stack:
-            server = Server(Application(stack, with_edge=True))
+            server = Server(Application(stack, with_edge=True), tls=stack.certificate.context)
             served = asyncio.create_task(server.serve([listening]))
             try:
                 yield stack, address

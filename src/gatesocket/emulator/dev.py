@@ -143,7 +143,8 @@ async def _run(options: Options, listening: socket.socket) -> None:
         sys.stdout.write(f"\n  Gatesocket runs {options.template}.{seed} Ctrl+C ends it.\n\n{text}\n")
         sys.stdout.flush()
         with _shown(display, addresses):
-            await Server(Application(stack, with_edge=options.with_edge)).serve([listening])
+            application = Application(stack, with_edge=options.with_edge)
+            await Server(application, tls=stack.certificate.context).serve([listening])
 
 
 def _display(options: Options) -> Display | None:

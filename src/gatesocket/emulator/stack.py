@@ -6,8 +6,11 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
 from gatesocket.clock import milliseconds
 from gatesocket.emulator import environment, http_api, log
@@ -20,7 +23,7 @@ from gatesocket.emulator.connections import Connections
 from gatesocket.emulator.description import describe
 from gatesocket.emulator.expiry import Reaper
 from gatesocket.emulator.functions import InProcessFunction, Invocable
-from gatesocket.emulator.gateway import Gateway, Invoke
+from gatesocket.emulator.gateway import Gateway, Invoke, Quotas
 from gatesocket.emulator.ids import random_id
 from gatesocket.emulator.queues import Poller
 from gatesocket.emulator.remote import RemoteFunction
@@ -28,6 +31,7 @@ from gatesocket.emulator.resources import Addresses, Function, Resources
 from gatesocket.emulator.runtimes import RuntimeFunction
 from gatesocket.emulator.streams import StreamPoller
 from gatesocket.emulator.template import Template
+from gatesocket.emulator.tls import Certificate
 from gatesocket.emulator.waiting import Waiting
 from gatesocket.exceptions import ConfigurationError
 from gatesocket.registry.dynamodb import DynamoDBRegistry
@@ -86,6 +90,8 @@ class Stack:
         self.reapers: dict[str, Reaper]
         """What deletes what has expired, by the table's name."""
         self.connections: Connections
+        self.certificate: Certificate
+        """What the server may show to clients that want TLS."""
 
     async def __aenter__(self) -> Self:
         """Start everything.
@@ -128,7 +134,9 @@ class Stack:
         aws = AwsStandIn(self._region)
         exit_stack.push_async_callback(aws.aclose)
         await aws.start()
-        addresses = Addresses(gateway=self._gateway_address, aws=aws.endpoint)
+        directory = Path(exit_stack.enter_context(TemporaryDirectory(prefix="gatesocket-")))
+        self.certificate = Certificate(urlsplit(self._gateway_address).hostname or "localhost", directory)
+        addresses = Addresses(self._gateway_address, aws.endpoint, self.certificate.path)
         self.resources = resources = describe(self._template, region=self._region, addresses=addresses)
         if resources.api is None:
             raise ConfigurationError(
@@ -140,7 +148,7 @@ class Stack:
         await self._start_functions(exit_stack, addresses)
         if self._hibernations:
             await self._start_looking(exit_stack, aws)
-        gateway = Gateway(resources.api, new_id=random_id)
+        gateway = Gateway(resources.api, new_id=random_id, quotas=Quotas())
         if self._chaos is None:
             self.connections = Connections(gateway, self._on_invoke, watch=self._watch)
         else:
