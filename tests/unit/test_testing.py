@@ -650,6 +650,22 @@ class TestTimers:
             client.advance(7200)
             assert [websocket.receive_text() for _ in range(121)] == [f"tick {number}" for number in range(121)]
 
+    def test_short_timers_need_no_time_even_if_the_route_hibernates_for_them(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("gatesocket.run.TIMER_THRESHOLD", 0)
+        app = FastAPI()
+
+        @app.websocket("/words")
+        async def words(websocket: WebSocket) -> None:
+            await websocket.accept()
+            for word in ("as", "if", "typed"):
+                await websocket.send_text(word)
+                await asyncio.sleep(0.9)
+
+        with GatewayTestClient(app).websocket_connect("/words") as websocket:
+            assert [websocket.receive_text() for _ in range(3)] == ["as", "if", "typed"]
+
     def test_a_client_without_a_connection_has_no_time(self) -> None:
         with pytest.raises(ConfigurationError, match="no gateway now"):
             GatewayTestClient(self.make_ticker()).advance(1)

@@ -2,8 +2,8 @@
 
 This is the shell around the gateway model that tests use. It is deterministic where API Gateway is not: the invocations
 of one connection run one after the other, in the order of what caused them, so that every message wakes the route
-anew. Those of different connections run side by side. And time stands still for wakes that are to come later, until
-`InProcessGateway.advance` lets it pass.
+anew. Those of different connections run side by side. And time stands still for wakes that are to come in a second or
+later, until `InProcessGateway.advance` lets it pass.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import heapq
 import itertools
 import json
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Coroutine
@@ -54,6 +55,7 @@ from gatesocket.exceptions import (
 from gatesocket.gateway.base import ConnectionInfo, wire_bytes
 from gatesocket.handler import WebSocketHandler
 from gatesocket.hibernation.snapshot import Snapshot
+from gatesocket.hibernation.timers import TIMER_THRESHOLD
 from gatesocket.hibernation.units import unit_named
 from gatesocket.queues import MemoryQueue
 from gatesocket.registry.base import Registry
@@ -248,9 +250,10 @@ class InProcessGateway:
         """Take a wake: one more invocation for its connection, after those that it has already."""
         connection_id = json.loads(event["Records"][0]["body"])["connection_id"]
         wire = self._wires.setdefault(connection_id, Wire(connection_id))
-        if delay:
+        if delay >= TIMER_THRESHOLD:
             heapq.heappush(self._later, (self._time + round(delay * 1000), next(self._numbers), wire, event))
         else:
+            self._time += math.ceil(delay * 1000)
             self._start(wire, event)
 
     def _start(self, wire: Wire, event: dict[str, Any], invocation_id: str | None = None) -> None:
