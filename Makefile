@@ -50,6 +50,7 @@ bench: $(VENV)/.ready ## Measure side by side: hibernation, the handler, cold st
 	$(BIN)/python benchmarks/hibernation.py
 	$(BIN)/python benchmarks/handler.py
 	$(BIN)/python benchmarks/cold_start.py
+	$(BIN)/python benchmarks/posts.py
 	$(BIN)/python benchmarks/broadcast.py
 	$(BIN)/python benchmarks/costs.py
 

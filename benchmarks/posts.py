@@ -30,6 +30,7 @@ PACKAGES: Final = (
     "aiobotocore==3.10.0",
     "aiohttp==3.14.5",
     "awscrt==0.38.1",
+    "boto3==1.43.117",  # the one for aiobotocore's botocore
     "httpcore==1.0.9",
     "trustme==1.2.1",
     "uvloop==0.23.0",
