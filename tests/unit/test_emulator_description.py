@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from gatesocket.emulator.api import Route
+from gatesocket.emulator.api import Authorizer, Route
 from gatesocket.emulator.description import describe
 from gatesocket.emulator.http_api import HttpRoute
 from gatesocket.emulator.resources import ACCOUNT, Addresses, EventSource, Resources, StreamSource
 from gatesocket.emulator.template import load
+from gatesocket.emulator.throttle import RateLimit
 from gatesocket.exceptions import ConfigurationError
 
 ADDRESSES = Addresses(gateway="http://127.0.0.1:8000", aws="http://127.0.0.1:5000")
@@ -151,6 +152,47 @@ def test_a_route_answers_only_with_both_an_expression_and_a_response(described: 
     api = described(SAM + FUNCTION + WEBSOCKET_API + response % "ApiConnectRoute").api
     assert api is not None
     assert not api.routes["$connect"].two_way
+
+
+def test_connect_has_its_authorizer(described: Describe) -> None:
+    auth = """
+      Auth:
+        AuthType: CUSTOM
+        AuthArn: !GetAtt Function.Arn
+        IdentitySource: [route.request.header.Auth, route.request.querystring.token]
+"""
+    api = described(SAM + FUNCTION + WEBSOCKET_API + auth).api
+    assert api is not None
+    sources = ("route.request.header.Auth", "route.request.querystring.token")
+    assert api.routes["$connect"].authorizer == Authorizer("Function", sources)
+    assert api.routes["join"].authorizer is None
+
+
+def test_a_stage_throttles_each_route_by_its_settings_or_by_everybodys(described: Describe) -> None:
+    settings = """
+      DefaultRouteSettings: {ThrottlingRateLimit: 5.5, ThrottlingBurstLimit: 2}
+      RouteSettings: {join: {ThrottlingBurstLimit: 7}}
+"""
+    api = described(SAM + FUNCTION + WEBSOCKET_API + settings).api
+    assert api is not None
+    assert {key: route.limit for key, route in api.routes.items()} == {
+        "$connect": RateLimit(5.5, 2),
+        "join": RateLimit(5.5, 7),
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "limit"),
+    [
+        ("{ThrottlingRateLimit: 1}", RateLimit(1, 5_000)),
+        ("{ThrottlingBurstLimit: 1}", RateLimit(10_000, 1)),
+        ("{DetailedMetricsEnabled: true}", None),
+    ],
+)
+def test_what_a_stage_leaves_open_is_the_accounts(described: Describe, settings: str, limit: RateLimit | None) -> None:
+    api = described(f"{SAM}{FUNCTION}{WEBSOCKET_API}      DefaultRouteSettings: {settings}\n").api
+    assert api is not None
+    assert api.routes["join"].limit == limit
 
 
 def test_a_template_need_not_have_a_websocket_api(described: Describe) -> None:
@@ -319,6 +361,33 @@ INLINE = """
 LAYERS = f"{FUNCTION}      Layers: [arn:aws:lambda:eu-west-1:1:layer:x:1]\n"
 TWO_APIS = FUNCTION + WEBSOCKET_API + WEBSOCKET_API.replace("Api:", "Second:", 1)
 AUTHORIZED = f"{FUNCTION}{WEBSOCKET_API}      Auth: {{AuthType: AWS_IAM}}\n"
+AUTHORIZED_ELSEWHERE = f"""{FUNCTION}{WEBSOCKET_API}
+      Auth: {{AuthType: CUSTOM, AuthArn: "arn:aws:lambda:eu-west-1:1:function:other"}}
+"""
+KEYS = FUNCTION + WEBSOCKET_API.replace("$connect: {", "$connect: {ApiKeyRequired: true, ")
+MODELS = FUNCTION + WEBSOCKET_API.replace("join: {", "join: {RequestModels: {x: y}, ")
+HTTP_AUTHORIZED = f"""{FUNCTION}
+      Events:
+        X: {{Type: HttpApi, Properties: {{Path: /x, Method: get, ApiId: !Ref Http, Auth: {{Authorizer: Token}}}}}}
+  Http:
+    Type: AWS::Serverless::HttpApi
+    Properties:
+      Auth:
+        Authorizers:
+          Token:
+            IdentitySource: $request.header.Authorization
+            JwtConfiguration: {{issuer: "https://issuer.example", audience: [app]}}
+"""
+PLAIN_AUTHORIZED = f"""{FUNCTION}
+  Http: {{Type: AWS::ApiGatewayV2::Api, Properties: {{ProtocolType: HTTP, Name: http}}}}
+  Integration:
+    Type: AWS::ApiGatewayV2::Integration
+    Properties: {{ApiId: !Ref Http, IntegrationType: AWS_PROXY, IntegrationUri: !GetAtt Function.Arn}}
+  Users:
+    Type: AWS::ApiGatewayV2::Route
+    Properties:
+      {{ApiId: !Ref Http, RouteKey: POST /u, AuthorizationType: AWS_IAM, Target: !Sub "integrations/${{Integration}}"}}
+"""
 KINESIS = f"""{FUNCTION}
       Events:
         Changes:
@@ -347,7 +416,15 @@ ELSEWHERE = f"""{FUNCTION}{WEBSOCKET_API}
         (INLINE, "Inline: its code isn't a directory: only Python functions in a directory run here"),
         (LAYERS, "Function: its layers aren't loaded; install what they hold into this environment"),
         (TWO_APIS, "Second: only the first WebSocket API of a template is run, which is Api"),
-        (AUTHORIZED, "ApiConnectRoute: its authorizer isn't run: every client passes"),
+        (AUTHORIZED, "ApiConnectRoute: its authorization by AWS_IAM isn't checked: every client passes"),
+        (
+            AUTHORIZED_ELSEWHERE,
+            "ApiConnectRoute: its authorizer isn't a function of this template; every handshake is answered 500",
+        ),
+        (KEYS, "ApiConnectRoute: API keys aren't checked: every client passes"),
+        (MODELS, "ApiJoinRoute: its request models aren't checked: every message passes"),
+        (HTTP_AUTHORIZED, "Http: the authorizer of /x isn't run: every client passes"),
+        (PLAIN_AUTHORIZED, "Users: its authorizer isn't run: every client passes"),
         (
             KINESIS,
             "FunctionChanges: only SQS queues and this template's streams invoke functions here; it isn't polled",
