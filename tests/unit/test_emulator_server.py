@@ -240,6 +240,24 @@ async def test_an_address_that_is_too_long_is_414() -> None:
     assert refused.value.response.status_code == 414
 
 
+async def test_functions_see_headers_as_the_client_spelt_them() -> None:
+    stack = LittleStack(accept)
+    async with serving(stack) as address, connect(f"ws://{address}/prod", additional_headers={"X-Tenant-ID": "7"}):
+        headers = (await stack.events.get())["headers"]
+    assert headers["X-Tenant-ID"] == "7"
+    assert {"Host", "User-Agent", "Sec-WebSocket-Key"} <= headers.keys()
+
+
+async def test_a_client_cannot_say_that_it_is_another() -> None:
+    """API Gateway tells the address that the connection came from, and adds it to those that the client names."""
+    stack = LittleStack(accept)
+    forwarded = {"X-Forwarded-For": "198.51.100.7"}
+    async with serving(stack) as address, connect(f"ws://{address}/prod", additional_headers=forwarded):
+        event = await stack.events.get()
+    assert event["requestContext"]["identity"]["sourceIp"] == "127.0.0.1"
+    assert event["headers"]["X-Forwarded-For"] == "198.51.100.7, 127.0.0.1"
+
+
 async def test_functions_see_the_scheme_and_the_port_that_the_client_used() -> None:
     """On API Gateway https and 443; an app that makes links of them makes links to this machine here."""
     stack = LittleStack(accept)

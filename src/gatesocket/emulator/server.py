@@ -28,7 +28,7 @@ from gatesocket.emulator.http_api import HttpRequest, HttpResponse
 from gatesocket.emulator.management import unsigned
 from gatesocket.emulator.stack import Stack
 from gatesocket.emulator.tls import EitherProtocol
-from gatesocket.emulator.websocket import GatewaySocket
+from gatesocket.emulator.websocket import GatewayHttp, GatewaySocket
 from gatesocket.limits import URL_CHARACTERS
 
 __all__ = ["Application", "Server"]
@@ -138,7 +138,7 @@ class Server(uvicorn.Server):
             server_header=False,
             proxy_headers=False,  # a client's own X-Forwarded-For doesn't make it another client
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-            http="h11" if tls is None else functools.partial(EitherProtocol, tls),  # type: ignore[arg-type]
+            http=GatewayHttp if tls is None else functools.partial(EitherProtocol, tls),  # type: ignore[arg-type]
             ws=GatewaySocket,
             ws_max_size=MESSAGE_MEMORY,
             # API Gateway sends no pings, and nothing shows that it accepts compression (facts sheet, section 7).

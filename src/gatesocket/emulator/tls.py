@@ -19,8 +19,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
+
+from gatesocket.emulator.websocket import GatewayHttp
 
 __all__ = ["Certificate", "EitherProtocol"]
 
@@ -94,7 +95,7 @@ class EitherProtocol(asyncio.Protocol):
     def __init__(self, context: ssl.SSLContext, *, server_state: ServerState, **parameters: Any) -> None:
         self._context = context
         self._connections: set[Any] = server_state.connections
-        self._http = H11Protocol(server_state=server_state, **parameters)
+        self._http = GatewayHttp(server_state=server_state, **parameters)
         self._loop = asyncio.get_running_loop()
         self._early = b""
         self._transport: asyncio.Transport

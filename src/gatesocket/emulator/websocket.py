@@ -1,13 +1,15 @@
-"""uvicorn's WebSocket protocol, with the three things that API Gateway looks at and that ASGI has no words for."""
+"""uvicorn's protocols, with what API Gateway looks at and ASGI has no words for."""
 
 from collections import deque
 from typing import Final
 
+import h11
 from uvicorn._types import ASGIReceiveEvent
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
-__all__ = ["LARGEST_FRAME", "PING", "GatewaySocket"]
+__all__ = ["LARGEST_FRAME", "PING", "GatewayHttp", "GatewaySocket"]
 
 LARGEST_FRAME: Final = "gatesocket.largest_frame"
 """Key of a ``websocket.receive`` message: bytes of the largest frame that the message came in."""
@@ -15,6 +17,19 @@ LARGEST_FRAME: Final = "gatesocket.largest_frame"
 
 PING: Final = "gatesocket.ping"
 """Type of a message that tells of a client's ping; the ping is answered already."""
+
+
+class GatewayHttp(H11Protocol):
+    """The server's end of a connection until its client asks for a WebSocket.
+
+    Names of the handshake's headers reach functions as the client spelt them (facts sheet, section 1); uvicorn spells
+    them in small letters.
+    """
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Hand the connection over to `GatewaySocket`."""
+        self.headers = event.headers.raw_items()
+        super().handle_websocket_upgrade(event)
 
 
 class GatewaySocket(WebSocketsSansIOProtocol):
