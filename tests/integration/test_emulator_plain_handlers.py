@@ -33,9 +33,11 @@ Resources:
         $connect: {FunctionArn: !GetAtt OnConnect.Arn}
         $disconnect: {FunctionArn: !GetAtt OnDisconnect.Arn}
         sendmessage: {FunctionArn: !GetAtt SendMessage.Arn}
+        whoami: {FunctionArn: !GetAtt WhoAmI.Arn}
   OnConnect: {Type: AWS::Serverless::Function, Properties: {Handler: main.on_connect}}
   OnDisconnect: {Type: AWS::Serverless::Function, Properties: {Handler: main.on_disconnect}}
   SendMessage: {Type: AWS::Serverless::Function, Properties: {Handler: main.send_message}}
+  WhoAmI: {Type: AWS::Serverless::Function, Properties: {Handler: main.who_am_i}}
   Connections:
     Type: AWS::DynamoDB::Table
     Properties:
@@ -71,6 +73,12 @@ HANDLER = """
             except gateway.exceptions.GoneException:
                 table.delete_item(Key=item)
         return {"statusCode": 200, "body": "Data sent."}
+
+    def who_am_i(event, context):
+        connection_id = event["requestContext"]["connectionId"]
+        gateway = boto3.client("apigatewaymanagementapi")
+        about = gateway.get_connection(ConnectionId=connection_id)["Identity"]
+        gateway.post_to_connection(ConnectionId=connection_id, Data=json.dumps(about))
 """
 
 
@@ -105,3 +113,10 @@ async def test_a_chat_of_plain_functions_works_as_it_is(address: str) -> None:
         assert json.loads(await heard(ann))["message"] == "Forbidden"
         await say(bob, "still here")
         assert [await heard(ann), await heard(bob)] == ["still here", "still here"]
+
+
+async def test_a_client_of_the_management_api_needs_no_endpoint(address: str) -> None:
+    """boto3 takes it from AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI, which functions have here."""
+    async with connect(f"ws://{address}/Prod", user_agent_header="wscat") as client:
+        await client.send(json.dumps({"message": "whoami"}))
+        assert json.loads(await heard(client)) == {"SourceIp": "127.0.0.1", "UserAgent": "wscat"}

@@ -19,6 +19,7 @@ from gatesocket.emulator.activity import (
     result_of,
 )
 from gatesocket.emulator.answers import Answer, Failed, Returned
+from gatesocket.emulator.effects import Refuse
 from gatesocket.emulator.report import Report
 
 
@@ -40,6 +41,11 @@ from gatesocket.emulator.report import Report
             Waits("c1", (Place("a:b", "a.py", 7, ("x", "y")), Place("c:d", None, None, ()))),
             ["c1 hibernates at a.py:7 (x, y) > c:d ()"],
         ),
+        (
+            Refuse("c1", 500, "{}", "the authorizer took too long"),
+            ["c1 refused with 500: the authorizer took too long"],
+        ),
+        (Refuse("c1", 403, "the function's own answer"), []),
         (Arrived("c1", ""), []),
         (Received("c1", "hello"), []),
     ],

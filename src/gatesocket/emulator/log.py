@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TextIO
 
 from gatesocket.emulator.activity import Activity, Answered, Faulted, Printed, Reported, Waits, Watch, result_of
+from gatesocket.emulator.effects import Refuse
 
 __all__ = ["Origin", "captured", "inside", "write"]
 
@@ -32,6 +33,8 @@ def write(activity: Activity) -> None:
             logger.info("%s  %s  %.1f ms  %s", function, about, milliseconds, result_of(answer))
         case Waits(connection_id, places):
             logger.info("%s hibernates at %s", connection_id, " > ".join(map(str, places)))
+        case Refuse(connection_id, status, _, why) if why:
+            logger.warning("%s refused with %d: %s", connection_id, status, why)
         case Faulted(fault, about):
             logger.warning("chaos: %s: %s", fault, about)
 

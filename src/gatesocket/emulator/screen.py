@@ -145,8 +145,8 @@ class Screen:
                 self._frame(now, connection_id, "+", f"?{query}")
             case Accept(connection_id):
                 self._change(connection_id, lambda row: replace(row, open=True))
-            case Refuse(connection_id, status, body):
-                self._end(now, connection_id, f"refused with {status} {body}")
+            case Refuse(connection_id, status, body, why):
+                self._end(now, connection_id, f"refused with {status} {why or body}")
             case Received(connection_id, data):
                 self._change(connection_id, lambda row: replace(row, received=row.received + 1))
                 self._frame(now, connection_id, ">", data if isinstance(data, str) else f"{len(data)} bytes")
