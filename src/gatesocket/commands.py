@@ -57,6 +57,14 @@ _Chaos = Annotated[
 _Seed = Annotated[
     int | None, typer.Option(help="Make the same trouble as another run with this number. [default: another each time]")
 ]
+_QuirkPairs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--quirk",
+        metavar="NAME=VALUE",
+        help="What API Gateway does where nobody outside AWS knows; docs/emulator.md has the list.",
+    ),
+]
 _Plain = Annotated[bool, typer.Option("--plain", help="Log lines, although a screen could be drawn.")]
 _Record = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Write each Lambda event into a file of this directory.")
@@ -94,22 +102,25 @@ def dev(
     record: _Record = None,
     chaos: _Chaos = False,
     seed: _Seed = None,
+    quirk: _QuirkPairs = None,
     plain: _Plain = False,
     app: _App = None,
     app_dir: _AppDir = None,
 ) -> None:
     """Run the app and all that its template asks for on this machine, and print the address."""
     from gatesocket.emulator.dev import Options  # noqa: PLC0415
+    from gatesocket.emulator.quirks import settle  # noqa: PLC0415
 
     options = Options(
         template,
-        _parameters(parameter),
+        _pairs(parameter, "a parameter"),
         region,
         runtimes,
         with_edge=True,
         endpoints=_endpoints(endpoint),
         record=record,
         chaos=_seed(seed, chaos=chaos),
+        quirks=settle(_pairs(quirk, "a quirk")),
         plain=plain,
     )
     if mode is Mode.UVICORN:
@@ -132,20 +143,23 @@ def emulate(
     record: _Record = None,
     chaos: _Chaos = False,
     seed: _Seed = None,
+    quirk: _QuirkPairs = None,
     plain: _Plain = False,
 ) -> None:
     """Run the WebSocket API of any SAM template with Python functions, as API Gateway would."""
     from gatesocket.emulator.dev import Options  # noqa: PLC0415
+    from gatesocket.emulator.quirks import settle  # noqa: PLC0415
 
     options = Options(
         template,
-        _parameters(parameter),
+        _pairs(parameter, "a parameter"),
         region,
         runtimes,
         with_edge=False,
         endpoints=_endpoints(endpoint),
         record=record,
         chaos=_seed(seed, chaos=chaos),
+        quirks=settle(_pairs(quirk, "a quirk")),
         plain=plain,
     )
     _run_stack(options, host, port, reload=reload)
@@ -240,12 +254,12 @@ def load_app(spec: str, directory: Path) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
-def _parameters(given: list[str] | None) -> dict[str, str]:
+def _pairs(given: list[str] | None, what: str) -> dict[str, str]:
     pairs = {}
     for text in given or []:
         name, equals, value = text.partition("=")
         if not equals:
-            raise ConfigurationError(f"a parameter is given as NAME=VALUE; got {text!r}")
+            raise ConfigurationError(f"{what} is given as NAME=VALUE; got {text!r}")
         pairs[name] = value
     return pairs
 

@@ -17,6 +17,7 @@ import uvicorn
 from gatesocket import __main__, cli
 from gatesocket.emulator import dev
 from gatesocket.emulator.dev import Options, bind
+from gatesocket.emulator.quirks import Quirks
 
 APP = """
 from fastapi import FastAPI, WebSocket
@@ -140,6 +141,12 @@ def test_trouble_has_a_seed(run: Run, started: Started) -> None:
 
 def test_a_seed_without_trouble_is_refused(run: Run) -> None:
     assert run("dev", "--seed", "7") == (2, "", "gatesocket: --seed is for --chaos; give both, or neither\n")
+
+
+def test_quirks_of_api_gateway_are_settled(run: Run, started: Started) -> None:
+    assert run("dev", "--quirk", "ping_keeps_alive=true", "--quirk", "lifetime_code=1000")[0] == 0
+    assert started.options.quirks == Quirks(ping_keeps_alive=True, lifetime_code=1000)
+    assert run("emulate", "t.yaml", "--quirk", "x") == (2, "", "gatesocket: a quirk is given as NAME=VALUE; got 'x'\n")
 
 
 def test_a_parameter_without_a_value_is_refused(run: Run) -> None:

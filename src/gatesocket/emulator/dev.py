@@ -20,6 +20,7 @@ from gatesocket.emulator import log
 from gatesocket.emulator.activity import all_of
 from gatesocket.emulator.display import Display
 from gatesocket.emulator.edge import PATH_PARAMETER
+from gatesocket.emulator.quirks import Quirks
 from gatesocket.emulator.recorder import Recorder
 from gatesocket.emulator.server import Application, Server
 from gatesocket.emulator.stack import Stack
@@ -56,6 +57,8 @@ class Options:
     """Whether to log lines although there is a terminal to draw a screen on."""
     record: Path | None = None
     """A directory for the functions' events; None keeps none."""
+    quirks: Quirks = field(default_factory=Quirks)
+    """What was settled of API Gateway's unknowns."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -135,6 +138,7 @@ async def _run(options: Options, listening: socket.socket) -> None:
         watch=all_of(display or log.write, *([Recorder(options.record)] if options.record else [])),
         hibernations=True,
         chaos=options.chaos,
+        quirks=options.quirks,
     )
     async with stack:
         addresses = _addresses(options, stack, address, template.example)

@@ -1,8 +1,14 @@
 """What nobody outside AWS knows for certain about API Gateway, as settings."""
 
-from dataclasses import dataclass
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 
-__all__ = ["Quirks"]
+from pydantic import TypeAdapter, ValidationError
+
+from gatesocket.exceptions import ConfigurationError
+
+__all__ = ["Quirks", "settle"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +53,22 @@ class Quirks:
     """Close reason after 2 hours (section 7)."""
     deleted_reason: str = "Connection Closed Normally"
     """Reason that the client sees after DELETE; the `$disconnect` event does carry this text (section 4)."""
+
+
+def settle(given: Mapping[str, str]) -> Quirks:
+    """Make quirks of some that are given as texts, ``{"ping_keeps_alive": "true"}``; the others have their defaults.
+
+    Raises:
+        ConfigurationError: there is no such quirk, or it has no such values.
+    """
+    names = [field.name for field in fields(Quirks)]
+    for name in given:
+        if name not in names:
+            close = difflib.get_close_matches(name, names, 1)
+            remedy = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
+            raise ConfigurationError(f"API Gateway has no quirk {name!r}; {remedy}")
+    try:
+        return TypeAdapter(Quirks).validate_python(dict(given))
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        raise ConfigurationError(f"the quirk {wrong['loc'][0]} can't be {wrong['input']!r}: {wrong['msg']}") from error

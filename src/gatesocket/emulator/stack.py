@@ -23,7 +23,7 @@ from gatesocket.emulator.connections import Connections
 from gatesocket.emulator.description import describe
 from gatesocket.emulator.expiry import Reaper
 from gatesocket.emulator.functions import InProcessFunction, Invocable
-from gatesocket.emulator.gateway import Gateway, Invoke, Quotas
+from gatesocket.emulator.gateway import Gateway, Invoke, Quirks, Quotas
 from gatesocket.emulator.ids import random_id
 from gatesocket.emulator.queues import Poller
 from gatesocket.emulator.remote import RemoteFunction
@@ -61,6 +61,7 @@ class Stack:
         hibernations: whether to look, after each invocation of a WebSocket handler, where its routes wait; for handlers
             whose environment names a table in ``GATESOCKET_TABLE``.
         chaos: the seed of faults that are made on purpose; None makes none.
+        quirks: settles what is not known of API Gateway; None takes the likeliest.
     """
 
     def __init__(
@@ -74,7 +75,9 @@ class Stack:
         watch: Watch = log.write,
         hibernations: bool = False,
         chaos: int | None = None,
+        quirks: Quirks | None = None,
     ) -> None:
+        self._quirks = quirks
         self._template = template
         self._region = region
         self._gateway_address = gateway_address
@@ -148,7 +151,7 @@ class Stack:
         await self._start_functions(exit_stack, addresses)
         if self._hibernations:
             await self._start_looking(exit_stack, aws)
-        gateway = Gateway(resources.api, new_id=random_id, quotas=Quotas())
+        gateway = Gateway(resources.api, new_id=random_id, quirks=self._quirks, quotas=Quotas())
         if self._chaos is None:
             self.connections = Connections(gateway, self._on_invoke, watch=self._watch)
         else:
