@@ -23,10 +23,10 @@ import builtins
 import enum
 import functools
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import CodeType, FunctionType, MethodType, ModuleType
-from typing import Any
+from typing import Any, TypeVar, get_origin
 
 from starlette.endpoints import WebSocketEndpoint
 from starlette.websockets import WebSocket
@@ -44,6 +44,7 @@ __all__ = [
     "Wait",
     "environment_of",
     "inside",
+    "receives",
     "unwrap",
     "wait_of_function",
 ]
@@ -165,7 +166,10 @@ class Environment:
             return Wait.MAYBE
         if isinstance(iterable.func, ast.Attribute) and iterable.func.attr in ITERATORS:
             return Wait.SURELY
-        return Wait.NEVER if self.known(iterable.func) else Wait.MAYBE
+        known = self.known(iterable.func)
+        if known is None:
+            return Wait.MAYBE
+        return Wait.SURELY if _step_of(known.value) in _receives else Wait.NEVER
 
     def _wait_of_call(self, call: ast.Call) -> Wait:
         function = call.func
@@ -237,6 +241,8 @@ class Environment:
         name = function.__name__
         if vars(WebSocket).get(name) is function:
             return Wait.SURELY if name in RECEIVES else Wait.NEVER
+        if function in _receives:
+            return Wait.SURELY
         match origin(function.__code__.co_filename):
             case Origin.OWN:
                 return wait_of_function(function)
@@ -308,6 +314,27 @@ def unwrap(value: object) -> FunctionType | None:
         else:
             found = inspect.getattr_static(type(value), "__call__")
             return found if isinstance(found, FunctionType) else None
+
+
+_Receive = TypeVar("_Receive", bound=Callable[..., Any])
+_receives: set[Any] = set()
+
+
+def receives(function: _Receive) -> _Receive:
+    """Mark a coroutine method of Gatesocket's own as one that waits for the client.
+
+    It isn't transformed but called again when the route wakes, as Starlette's own receives are: nothing that it has to
+    know of before may be in a local variable.
+    """
+    _receives.add(function)
+    return function
+
+
+def _step_of(value: Any) -> object:
+    """What makes the items of the iterator that calling *value*, by what it says of itself, returns."""
+    returned = value if isinstance(value, type) else getattr(value, "__annotations__", {}).get("return")
+    cls = get_origin(returned) or returned
+    return vars(cls).get("__anext__") if isinstance(cls, type) else None
 
 
 _known_waits: dict[tuple[str, CodeType], Wait] = {}

@@ -3,7 +3,10 @@
 import itertools
 
 from fastapi import WebSocket, WebSocketDisconnect
+from pydantic import BaseModel
 from support.lives import Endpoints, fx
+
+from gatesocket.messages import messages
 
 endpoint = Endpoints()
 app = endpoint.app
@@ -376,3 +379,46 @@ async def pagination(websocket: WebSocket):
         command = await websocket.receive_text()
         page = page + 1 if int(command) < 4 else 0
     await websocket.close()
+
+
+class Add(BaseModel):
+    numbers: list[int]
+
+
+class Show(BaseModel):
+    pass
+
+
+class Shown(BaseModel):
+    total: int
+    bad: int
+
+
+@endpoint(
+    '{"type": "add", "data": {"numbers": [1, 2]}}',
+    "no JSON",
+    '{"type": "show", "id": "a", "ack": true}',
+    '{"type": "add", "id": "b", "ack": true, "data": {"numbers": ["x"]}}',
+    '{"type": "add", "id": "c", "ack": true, "data": {"numbers": [39]}}',
+    '{"type": "show"}',
+)
+async def models(websocket: WebSocket):
+    await websocket.accept()
+    total = 0
+    incoming = messages(websocket, Add | Show)
+    async for message in incoming:
+        fx(incoming.id, message)
+        match message:
+            case Add(numbers=numbers):
+                total += sum(numbers)
+            case Show():
+                await incoming.reply(Shown(total=total, bad=0))
+    fx("left", total)
+
+
+@endpoint(*["no JSON"] * 3, '{"type": "show"}')
+async def too_many_bad_models(websocket: WebSocket):
+    await websocket.accept()
+    async for message in messages(websocket, Show, max_errors=2):
+        fx(message)
+    fx("closed")
