@@ -156,6 +156,58 @@ async def test_a_close_frame_is_told_with_its_code_and_reason(frame: Frame, code
     assert (context["disconnectStatusCode"], context["disconnectReason"]) == (code, reason)
 
 
+@pytest.mark.parametrize(
+    ("data", "code", "reason"),
+    [
+        (Frame(Opcode.TEXT, b"\xff").serialize(mask=True), 1007, ""),
+        (Frame(Opcode.TEXT, b"hi").serialize(mask=False), 1002, "incorrect masking"),
+        (b"\xf1\x80\x00\x00\x00\x00", 1002, "reserved bits must be 0"),
+        (b"\x83\x80\x00\x00\x00\x00", 1002, "invalid opcode"),
+        (Frame(Opcode.CONT, b"x").serialize(mask=True), 1002, "unexpected continuation frame"),
+        (Frame(Opcode.CLOSE, b"\x03").serialize(mask=True), 1002, "close frame too short"),
+        (Frame(Opcode.CLOSE, b"\x03\xed").serialize(mask=True), 1002, "invalid status code"),
+        (b"GET / HTTP/1.1\r\n\r\n", 1002, "invalid opcode"),
+    ],
+    ids=["text", "mask", "bits", "opcode", "continuation", "short close", "code of no close", "http"],
+)
+async def test_a_client_that_breaks_the_protocol_is_closed_and_the_others_are_not(
+    data: bytes, code: int, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As RFC 6455, section 7.4.1, has it; the function is told, and nothing is logged for a client's mistake."""
+    stack = LittleStack(accept)
+    async with serving(stack) as address, connect(f"ws://{address}/prod") as other:
+        async with connect(f"ws://{address}/prod") as client:
+            await stack.events.get()
+            await stack.events.get()
+            client.transport.write(data)
+            context = (await stack.events.get())["requestContext"]
+            await client.wait_closed()
+            assert (client.close_code, client.close_reason) == (code, reason)
+        assert (context["disconnectStatusCode"], context["disconnectReason"]) == (code, reason)
+        await other.send("still here")
+        assert (await stack.events.get())["body"] == "still here"
+    assert caplog.messages == []
+
+
+UPGRADE = "GET /prod HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["nonsense\r\n\r\n", f"{UPGRADE}\r\n", f"{UPGRADE}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: short\r\n\r\n"],
+    ids=["no http", "no key", "short key"],
+)
+async def test_a_handshake_that_is_none_is_a_bad_request(said: str) -> None:
+    stack = LittleStack(accept)
+    async with serving(stack) as address:
+        host, _, port = address.partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(said.encode())
+        assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
+        writer.close()
+    assert stack.events.empty()
+
+
 async def test_the_management_api_posts_tells_and_closes() -> None:
     stack = LittleStack(accept)
     signed = {"Authorization": SIGNED}

@@ -1,6 +1,7 @@
 """uvicorn's protocols, with what API Gateway looks at and ASGI has no words for."""
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Final
 
 import h11
@@ -17,6 +18,10 @@ LARGEST_FRAME: Final = "gatesocket.largest_frame"
 
 PING: Final = "gatesocket.ping"
 """Type of a message that tells of a client's ping; the ping is answered already."""
+
+
+_INVALID_DATA: Final = 1007
+"""The code for a text that isn't UTF-8 (RFC 6455, section 7.4.1)."""
 
 
 class GatewayHttp(H11Protocol):
@@ -69,6 +74,11 @@ class GatewaySocket(WebSocketsSansIOProtocol):
 
     def send_receive_event_to_app(self) -> None:
         """Take note of a message that is complete."""
+        if self.curr_msg_data_type == "text" and not _is_text(self.frames):
+            # uvicorn would end the connection as well, but with a traceback in the log for a client's mistake.
+            self.conn.send_close(_INVALID_DATA)
+            self.handle_parser_exception()
+            return
         # Messages are queued and received in the same order, so that the sizes can wait in a queue of their own.
         self._sizes.append(self._largest)
         super().send_receive_event_to_app()
@@ -85,3 +95,11 @@ class GatewaySocket(WebSocketsSansIOProtocol):
         if message["type"] == "websocket.receive":
             return {**message, LARGEST_FRAME: self._sizes.popleft()}  # type: ignore[return-value]
         return message
+
+
+def _is_text(frames: Iterable[bytes]) -> bool:
+    try:
+        b"".join(frames).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
