@@ -14,7 +14,7 @@ from gatesocket.emulator import runtimes
 from gatesocket.emulator.activity import Activity, Printed, Reported
 from gatesocket.emulator.answers import Failed, Returned
 from gatesocket.emulator.resources import Function
-from gatesocket.emulator.runtimes import RuntimeFunction
+from gatesocket.emulator.runtimes import LINE_BYTES, RuntimeFunction
 from gatesocket.exceptions import ConfigurationError
 
 Start = Callable[..., Awaitable[RuntimeFunction]]
@@ -306,3 +306,21 @@ async def test_an_answer_after_the_end_is_ignored(start: Start) -> None:
     answer: Any = await function.invoke({}, request_id="r1")
     assert await runtime._respond("POST", "/2018-06-01/runtime/invocation/r1/response", b"1") == (202, {}, b"{}")
     assert isinstance(answer, Returned)
+
+
+async def test_a_function_may_print_what_it_likes(start: Start, seen: "asyncio.Queue[Activity]") -> None:
+    """What is no UTF-8 is made so; a line that no log would take is cut; what is printed last needs no newline."""
+    function = await start("""
+        import os
+
+        def handler(event, context):
+            os.write(1, bytes([255, 10]) + b"x" * 400_000 + bytes([10]) + b"y" * 400_000)
+            return "alive"
+    """)
+    assert await function.invoke({}, request_id="r1") == Returned("alive")
+    assert await function.invoke({}, request_id="r2") == Returned("alive")
+    await function.aclose()
+    printed = [activity.line for activity in everything(seen) if isinstance(activity, Printed)]
+    assert printed[0] == "\ufffd"
+    assert max(map(len, printed)) <= LINE_BYTES + 65536
+    assert "".join(printed) == ("\ufffd" + "x" * 400_000 + "y" * 400_000) * 2

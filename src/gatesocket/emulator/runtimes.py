@@ -13,7 +13,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -35,6 +35,12 @@ START_SECONDS: Final = 30
 
 _PREFIX: Final = "/2018-06-01/runtime"
 _CHUNK: Final = 65536
+
+LINE_BYTES: Final = 256 * 1024
+"""Bytes after which a line of a function's output is cut, as CloudWatch Logs cuts it.
+
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html
+"""
 
 
 class RuntimeFunction:
@@ -223,7 +229,7 @@ class Runtime:
     async def _follow(self) -> None:
         """Log what the process prints; when it ends, say so to whoever waits for it."""
         assert self._process.stdout is not None  # noqa: S101 (a pipe, as asked in start)
-        async for line in self._process.stdout:
+        async for line in _lines(self._process.stdout):
             text = line.decode("utf-8", "replace").rstrip()
             self._watch(Printed(self._function.logical_id, self._request_id, text))
         status = await self._process.wait()
@@ -290,6 +296,20 @@ class Runtime:
             "Lambda-Runtime-Invoked-Function-Arn": self._function.arn,
         }
         return HTTPStatus.OK, headers, event
+
+
+async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """Iterate over lines of any length; asyncio's own iteration fails at one of 64 KB."""
+    rest = b""
+    while chunk := await stream.read(_CHUNK):
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line
+        if len(rest) > LINE_BYTES:
+            yield rest
+            rest = b""
+    if rest:
+        yield rest
 
 
 async def _request(connection: h11.Connection, reader: asyncio.StreamReader) -> tuple[str, str, bytes] | None:
