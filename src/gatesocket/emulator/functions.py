@@ -135,6 +135,8 @@ class InProcessFunction:
         self._loops: list[asyncio.AbstractEventLoop] = []
         self._threads: ThreadPoolExecutor
         self._portal: BlockingPortal
+        self._loop: asyncio.AbstractEventLoop
+        """The portal's."""
 
     async def start(self) -> None:
         """Import the handler and start its threads."""
@@ -151,6 +153,7 @@ class InProcessFunction:
             self._exit.close()
             raise
         self._portal = self._exit.enter_context(start_blocking_portal("asyncio"))
+        self._loop = self._portal.call(asyncio.get_running_loop)
         if inspect.iscoroutinefunction(getattr(self._handler, "shutdown", None)):
             self._exit.callback(self._portal.call, self._handler.shutdown)
 
@@ -197,8 +200,9 @@ class InProcessFunction:
     def _call(self, event: Any, context: LambdaContext) -> "asyncio.Future[Any]":
         invoke = getattr(self._handler, "invoke", None)
         if inspect.iscoroutinefunction(invoke):
-            return asyncio.wrap_future(self._portal.start_task_soon(invoke, event, context))
-        # The portal takes the context along, which says whose lines are printed; an executor doesn't.
+            # Not by the portal, which waits until the task is made, and would hold the server up.
+            return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(invoke(event, context), self._loop))
+        # The event loop takes the context along, which says whose lines are printed; an executor doesn't.
         run = contextvars.copy_context().run
         return asyncio.get_running_loop().run_in_executor(self._threads, run, self._handler, event, context)
 
