@@ -1,5 +1,9 @@
 """Quirks of API Gateway, given as texts."""
 
+import re
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 
 from gatesocket.emulator.quirks import Quirks, settle
@@ -24,3 +28,10 @@ def test_a_quirk_that_is_none_is_named(given: dict[str, str], message: str) -> N
     with pytest.raises(ConfigurationError) as refused:
         settle(given)
     assert str(refused.value).startswith(message)
+
+
+def test_the_documentation_lists_every_quirk_with_its_default() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (?:`(.*?)`|empty) \|", text.partition("## Quirks")[2], re.MULTILINE)
+    assert settle(dict(rows)) == Quirks()
+    assert [name for name, _ in rows] == [field.name for field in fields(Quirks)]
