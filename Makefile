@@ -46,13 +46,14 @@ test-all: ## The tests on every Python of $(PYTHONS) that is there
 	  else echo "== $$python: not found, skipped"; fi; \
 	done
 
-bench: $(VENV)/.ready ## Measure side by side: hibernation, the handler, cold starts, broadcasts, costs; some three minutes
+bench: $(VENV)/.ready ## Measure side by side: hibernation, the handler, cold starts, broadcasts, costs, load; some five minutes
 	$(BIN)/python benchmarks/hibernation.py
 	$(BIN)/python benchmarks/handler.py
 	$(BIN)/python benchmarks/cold_start.py
 	$(BIN)/python benchmarks/posts.py
 	$(BIN)/python benchmarks/broadcast.py
 	$(BIN)/python benchmarks/costs.py
+	$(BIN)/python benchmarks/load.py
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check --quiet .

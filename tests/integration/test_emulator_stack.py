@@ -14,6 +14,7 @@ from websockets.asyncio.client import connect
 
 from gatesocket.emulator import stack
 from gatesocket.emulator.aws import AwsStandIn
+from gatesocket.emulator.chaos import MortalFunction
 from gatesocket.exceptions import ConfigurationError
 from support.stack import running
 
@@ -243,3 +244,10 @@ async def test_an_endpoint_of_a_function_that_is_not_there_is_refused(tmp_path: 
     ):
         async with running(tmp_path, template=TEMPLATE, handler=HANDLER, endpoints={"Page": "http://127.0.0.1:9"}):
             pass
+
+
+async def test_trouble_reaches_processes_of_their_own_too(tmp_path: Path) -> None:
+    async with running(tmp_path, template=TEMPLATE, handler=HANDLER, runtimes=1, chaos=1) as (stack, address):
+        assert all(isinstance(function, MortalFunction) for function in stack._functions.values())
+        async with httpx2.AsyncClient(timeout=20) as http:
+            assert (await http.get(f"http://{address}/pages/one")).text == "page one"
