@@ -158,8 +158,11 @@ class Round:
                 self._fail(member.connection_id, error)
             return
         self._counts[fate] += 1
-        if fate is _Fate.GONE and self._group is not None:
-            await self._prune(member, self._group)
+        if fate is _Fate.GONE:
+            # The stack's alarm on gone connections counts these lines.
+            logger.info("connection %s is gone", member.connection_id)
+            if self._group is not None:
+                await self._prune(member, self._group)
 
     async def _prune(self, member: Member, group: str) -> None:
         try:

@@ -1,7 +1,6 @@
 """The edge in front of a deployed stack: what its template makes, and its function, run by node."""
 
 import json
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -11,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from gatesocket.emulator.intrinsics import Resolver
-from gatesocket.emulator.template import load
+from support.deployment import deploy
 
 __all__ = ["EDGE_TEMPLATE", "EdgeFunction", "deploy_edge"]
 
@@ -32,22 +30,7 @@ def deploy_edge(**parameters: str) -> dict[str, Any]:
     Raises:
         ValueError: CloudFormation would refuse the parameters.
     """
-    template = load(EDGE_TEMPLATE, region="us-east-1", parameters=MAIN_STACK | parameters)
-    for name, value in template.parameters.items():
-        declared = template.body["Parameters"][name]
-        if not re.fullmatch(declared["AllowedPattern"], value):
-            raise ValueError(declared.get("ConstraintDescription", name))
-    resolver = Resolver(
-        template.body,
-        parameters={**template.parameters, "AWS::StackName": "edge"},
-        attributes=lambda logical_id, name: f"{logical_id}.{name}",
-    )
-    for rule in template.body["Rules"].values():
-        for assertion in rule["Assertions"]:
-            if not resolver.resolve(assertion["Assert"]):
-                raise ValueError(assertion["AssertDescription"])
-    resources: dict[str, Any] = resolver.resolve(template.body["Resources"])
-    return resources
+    return deploy(EDGE_TEMPLATE, **MAIN_STACK | parameters)
 
 
 class EdgeFunction:

@@ -474,12 +474,12 @@ def test_the_reference_app_needs_nothing_that_is_not_run() -> None:
     resources = describe(template, region="us-east-1", addresses=ADDRESSES)
     assert notes(resources) == []
     (stream,) = resources.streams
-    assert (stream.table, stream.function, stream.batch_size) == ("ConnectionsTable", "WebSocketFunction", 10)
+    assert (stream.table, stream.function, stream.batch_size) == ("ConnectionsTable", "ReaperFunction", 10)
     assert resources.api is not None
     assert set(resources.api.routes) == {"$connect", "$default", "$disconnect"}
     assert resources.http_routes == (HttpRoute("ANY", "$default", "HttpFunction"),)
     assert set(resources.sources) == {
-        EventSource("WakeQueue", "WebSocketFunction", 10, reports_failures=True),
+        EventSource("WakeQueue", "WakeFunction", 10, reports_failures=True),
         EventSource("JobsQueue", "JobsFunction", 1, reports_failures=True),
         EventSource("FanoutQueue", "FanoutFunction", 1, reports_failures=True),
     }

@@ -1,24 +1,56 @@
-"""The reference app's template."""
+"""The reference app's template: what it makes, for whom, with which permissions, and which parameters it refuses."""
 
+import base64
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, quote
 
 import pytest
 from cfnlint import api as cfnlint  # type: ignore[import-untyped]
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gatesocket.emulator.template import Template, load
+from gatesocket.events import Forwarded, parse
 from gatesocket.registry.base import Record
 from gatesocket.registry.items import group_membership, key_of
+from support.deployment import deploy
 from support.lambda_events import removal
 
 ROOT = Path(__file__).parents[2]
+STACK = ROOT / "template.yaml"
+OBSERVABILITY = ROOT / "infra/observability/template.yaml"
+AUTHORIZER = "arn:aws:lambda:us-east-1:123456789012:function:tokens"
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/1"
+
+EVERYTHING = {
+    "AlarmAddress": "ops@example.com",
+    "AllowedOrigins": "https://a.example.com,http://localhost:3000",
+    "AuthorizerArn": AUTHORIZER,
+    "CertificateArn": CERTIFICATE,
+    "DeletionProtection": "true",
+    "DomainName": "ws.example.com",
+    "OrderedIngress": "fifo",
+    "ReservedConcurrency": "100",
+}
+"""Every part that is added by a parameter."""
+
+either_stack = pytest.mark.parametrize("parameters", [{}, EVERYTHING], ids=["as it is", "with everything"])
 
 
 @pytest.fixture(scope="module")
 def template() -> Template:
-    return load(ROOT / "template.yaml", region="us-east-1")
+    return load(STACK, region="us-east-1")
+
+
+def of_type(resources: dict[str, Any], kind: str) -> dict[str, Any]:
+    return {name: resource["Properties"] for name, resource in resources.items() if resource["Type"] == kind}
+
+
+# What the linters say
 
 
 def findings(text: str) -> list[str]:
@@ -26,8 +58,9 @@ def findings(text: str) -> list[str]:
     return [str(match) for match in cfnlint.lint(text, regions=["us-east-1"])]
 
 
-def test_it_passes_cfn_lint() -> None:
-    assert findings((ROOT / "template.yaml").read_text(encoding="utf-8")) == []
+@pytest.mark.parametrize("path", [STACK, OBSERVABILITY], ids=["stack", "observability"])
+def test_it_passes_cfn_lint(path: Path) -> None:
+    assert findings(path.read_text(encoding="utf-8")) == []
 
 
 def test_what_it_is_translated_to_passes_cfn_lint(template: Template) -> None:
@@ -35,31 +68,247 @@ def test_what_it_is_translated_to_passes_cfn_lint(template: Template) -> None:
     assert findings(json.dumps(template.body)) == []
 
 
-def statements(template: Template) -> Iterator[dict[str, Any]]:
-    for resource in template.body["Resources"].values():
-        if resource["Type"] == "AWS::IAM::ManagedPolicy":
-            yield from resource["Properties"]["PolicyDocument"]["Statement"]
+# Routes and what may invoke functions
 
 
-def test_every_permission_names_its_actions_and_its_resource(template: Template) -> None:
-    granted = list(statements(template))
+@either_stack
+def test_every_integration_of_a_function_is_permitted_to_invoke_it(parameters: dict[str, str]) -> None:
+    resources = deploy(STACK, **parameters)
+    permitted = {
+        (permission["FunctionName"].removesuffix(".Arn"), permission["SourceArn"].replace(".ApiId/", "/"))
+        for permission in of_type(resources, "AWS::Lambda::Permission").values()
+    }
+    api = "arn:aws:execute-api:us-east-1:123456789012:WebSocketApi"
+    integrations = of_type(resources, "AWS::ApiGatewayV2::Integration")
+    routed = set()
+    for route in of_type(resources, "AWS::ApiGatewayV2::Route").values():
+        integration = integrations[route["Target"].removeprefix("integrations/")]
+        if integration["IntegrationType"] == "AWS_PROXY":
+            [function] = re.findall(r"/functions/(\w+)\.Arn/invocations", integration["IntegrationUri"])
+            assert (function, f"{api}/prod/{route['RouteKey']}") in permitted
+        routed.add(route["RouteKey"])
+    assert routed == {"$connect", "$default", "$disconnect"}
+    for authorizer in of_type(resources, "AWS::ApiGatewayV2::Authorizer"):
+        assert (AUTHORIZER, f"{api}/authorizers/{authorizer}") in permitted
+
+
+def test_handshakes_are_authorized_only_by_a_function_that_is_named() -> None:
+    plain, guarded = deploy(STACK), deploy(STACK, AuthorizerArn=AUTHORIZER)
+    assert plain["ConnectRoute"]["Properties"]["AuthorizationType"] == "NONE"
+    assert of_type(plain, "AWS::ApiGatewayV2::Authorizer") == {}
+    assert guarded["ConnectRoute"]["Properties"]["AuthorizationType"] == "CUSTOM"
+    assert guarded["ConnectRoute"]["Properties"]["AuthorizerId"] == "Authorizer"
+    assert guarded["Authorizer"]["Properties"]["AuthorizerUri"].endswith(f"/functions/{AUTHORIZER}/invocations")
+
+
+def test_messages_take_the_function_or_the_queue() -> None:
+    plain, ordered = deploy(STACK), deploy(STACK, OrderedIngress="fifo")
+    assert plain["DefaultRoute"]["Properties"]["Target"] == "integrations/FunctionIntegration"
+    assert ordered["DefaultRoute"]["Properties"]["Target"] == "integrations/QueueIntegration"
+    assert not plain.keys() & {"MessageQueue", "ForwardedMessages", "QueueIntegration", "IngressRole"}
+    mapping = ordered["ForwardedMessages"]["Properties"]
+    assert (mapping["FunctionName"], mapping["EventSourceArn"]) == ("WebSocketFunction", "MessageQueue.Arn")
+
+
+EVENT = {
+    "routeKey": "$default",
+    "eventType": "MESSAGE",
+    "connectionId": "TXzPWdnOjoECGjA=",
+    "messageId": "TXzPXd+hqR/CJCA=",
+    "requestId": "TXzPXEc6KRcFiJQ=",
+    "apiId": "abcd1234",
+    "stage": "prod",
+    "domainName": "abcd1234.execute-api.us-east-1.amazonaws.com",
+    "connectedAt": 1708326702789,
+    "requestTimeEpoch": 1708326703000,
+    "identity": {"sourceIp": "2001:db8::1"},
+}
+
+
+def rendered(request_template: str, body: str) -> str:
+    """Do what API Gateway's mapping templates do with the few things that this one uses.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-mapping-template-reference.html
+    """
+
+    def context(match: re.Match[str]) -> str:
+        value: Any = EVENT
+        for name in match[1].split("."):
+            value = value[name]
+        return str(value)
+
+    text = re.sub(r"\$context\.(\w+(?:\.\w+)*)", context, request_template)
+    text = text.replace("$util.base64Encode($input.body)", base64.b64encode(body.encode()).decode())
+    return re.sub(r"\$util\.urlEncode\(([^()]*)\)", lambda match: quote(match[1], safe=""), text)
+
+
+@pytest.fixture(scope="module")
+def request_template() -> str:
+    """What API Gateway makes a message for the queue of."""
+    integration = deploy(STACK, OrderedIngress="fifo")["QueueIntegration"]["Properties"]
+    assert list(integration["RequestTemplates"]) == ["$default"]
+    return str(integration["RequestTemplates"]["$default"])
+
+
+@given(body=st.text(st.characters(exclude_categories=["Cs"])))
+def test_what_the_queue_is_sent_is_what_the_handler_reads(request_template: str, body: str) -> None:
+    """Whatever a client writes, and be it nothing, arrives as it was written."""
+    form = rendered(request_template, body)
+    assert "$" not in form
+    sent = {name: value for name, [value] in parse_qs(form, strict_parsing=True).items()}
+    assert sent.keys() == {"Action", "MessageGroupId", "MessageDeduplicationId", "MessageBody"}
+
+    attributes = {"MessageGroupId": sent["MessageGroupId"]}
+    batch = parse({"Records": [{"messageId": "1", "body": sent["MessageBody"], "attributes": attributes}]})
+    assert isinstance(batch, tuple)
+    [forwarded] = batch
+    assert isinstance(forwarded, Forwarded)
+    assert forwarded.message.text == body
+    assert forwarded.event["requestContext"] == EVENT
+    assert (sent["MessageGroupId"], sent["MessageDeduplicationId"]) == (EVENT["connectionId"], EVENT["messageId"])
+    assert forwarded.order == forwarded.message.connection_id
+
+
+# Permissions
+
+
+def statements(resources: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for policy in of_type(resources, "AWS::IAM::ManagedPolicy").values():
+        yield from policy["PolicyDocument"]["Statement"]
+    for role in of_type(resources, "AWS::IAM::Role").values():
+        for policy in role.get("Policies", ()):
+            yield from policy["PolicyDocument"]["Statement"]
+
+
+@either_stack
+def test_every_permission_names_its_actions_and_its_one_resource(parameters: dict[str, str]) -> None:
+    granted = list(statements(deploy(STACK, **parameters)))
     assert granted
     for statement in granted:
         actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
         assert not any("*" in action for action in actions)
+        assert isinstance(statement["Resource"], str)
         assert statement["Resource"] != "*"
 
 
-def test_functions_get_their_permissions_only_from_the_template(template: Template) -> None:
-    roles = [r["Properties"] for r in template.body["Resources"].values() if r["Type"] == "AWS::IAM::Role"]
-    allowed = {
+@either_stack
+def test_functions_get_their_permissions_only_from_the_template(parameters: dict[str, str]) -> None:
+    resources = deploy(STACK, **parameters)
+    own = of_type(resources, "AWS::IAM::ManagedPolicy").keys()
+    from_aws = {
         "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole",  # write its own log
-        "arn:aws:iam::aws:policy/service-role/AWSLambdaSQSQueueExecutionRole",  # poll its event source
+        "arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess",  # write its own traces
     }
-    for role in roles:
-        managed = [arn for arn in role["ManagedPolicyArns"] if isinstance(arn, str)]
-        assert set(managed) <= allowed
-        assert "Policies" not in role
+    for name, role in of_type(resources, "AWS::IAM::Role").items():
+        policies = set(role.get("ManagedPolicyArns", ()))
+        assert policies <= own | from_aws
+        assert len(policies) <= 10, "IAM's default quota of managed policies"
+        assert "Policies" not in role or name == "IngressRole"
+
+
+READERS = {
+    "FanoutFunction": "ReadFanoutQueue",
+    "JobsFunction": "ReadJobsQueue",
+    "ReaperFunction": "ReadExpiredConnections",
+    "WakeFunction": "ReadWakeQueue",
+    "WebSocketFunction": "ReadMessageQueue",
+}
+
+
+def test_each_function_reads_just_what_invokes_it() -> None:
+    resources = deploy(STACK, **EVERYTHING)
+    for mapping in of_type(resources, "AWS::Lambda::EventSourceMapping").values():
+        policy = resources[READERS[mapping["FunctionName"]]]["Properties"]["PolicyDocument"]
+        assert mapping["EventSourceArn"] in {statement["Resource"] for statement in policy["Statement"]}
+    for function in of_type(resources, "AWS::Lambda::Function"):
+        policies = resources[f"{function}Role"]["Properties"]["ManagedPolicyArns"]
+        reads = {policy for policy in policies if policy.startswith("Read")}
+        assert reads == ({READERS[function]} if function in READERS else set())
+
+
+def test_only_this_stage_is_posted_to(template: Template) -> None:
+    [statement] = deploy(STACK)["PostToConnections"]["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "execute-api:ManageConnections"
+    resource = "arn:aws:execute-api:us-east-1:123456789012:WebSocketApi/prod/*/@connections/*"
+    assert statement["Resource"] == resource
+
+
+# Functions, table and queues
+
+
+def test_every_function_is_the_same_package_and_says_what_it_is_given() -> None:
+    functions = of_type(deploy(STACK), "AWS::Lambda::Function")
+    assert {name: function["Handler"] for name, function in functions.items()} == {
+        "FanoutFunction": "chat.fanout.handler",
+        "HttpFunction": "chat.entry.http",
+        "JobsFunction": "chat.entry.jobs",
+        "ReaperFunction": "chat.entry.websocket",
+        "WakeFunction": "chat.entry.websocket",
+        "WebSocketFunction": "chat.entry.websocket",
+    }
+    for function in functions.values():
+        assert (function["Runtime"], function["Architectures"]) == ("python3.13", ["arm64"])
+        assert function["MemorySize"] == 512
+        assert function["TracingConfig"] == {"Mode": "Active"}
+    assert load(STACK, region="us-east-1").code == dict.fromkeys(functions, ROOT / "handlers")
+
+
+def test_the_handlers_of_the_template_exist(template: Template) -> None:
+    for logical_id, directory in template.code.items():
+        handler = template.body["Resources"][logical_id]["Properties"]["Handler"]
+        module, _, attribute = handler.rpartition(".")
+        source = (directory / (module.replace(".", "/") + ".py")).read_text(encoding="utf-8")
+        assert f"\n{attribute} = " in source
+
+
+def test_every_function_has_a_log_that_is_kept_as_long_as_was_said() -> None:
+    resources = deploy(STACK, LogRetentionDays="7")
+    functions = of_type(resources, "AWS::Lambda::Function")
+    logs = {function["LoggingConfig"]["LogGroup"] for function in functions.values()}
+    assert len(logs) == len(functions)
+    assert logs == of_type(resources, "AWS::Logs::LogGroup").keys()
+    for log in logs:
+        assert resources[log]["Properties"]["RetentionInDays"] == "7"
+
+
+def test_the_table_has_the_keys_and_the_times_that_the_registry_writes() -> None:
+    table = deploy(STACK)["ConnectionsTable"]["Properties"]
+    membership = group_membership("TXzPWdnOjoECGjA=", "lobby", None, 2, shards=1)
+    assert [key["AttributeName"] for key in table["KeySchema"]] == list(key_of(membership))
+    assert {
+        attribute["AttributeName"]: {attribute["AttributeType"]} for attribute in table["AttributeDefinitions"]
+    } == {name: set(value) for name, value in key_of(membership).items()}
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    assert set(membership["expires_at"]) == {"N"}
+    assert table["StreamSpecification"] == {"StreamViewType": "OLD_IMAGE"}
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["SSESpecification"] == {"SSEEnabled": True}
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+
+
+@pytest.mark.parametrize("protected", ["true", "false"])
+def test_the_table_is_protected_if_asked_for(protected: str) -> None:
+    table = deploy(STACK, DeletionProtection=protected)["ConnectionsTable"]["Properties"]
+    assert table["DeletionProtectionEnabled"] == protected
+
+
+@either_stack
+def test_a_queue_hides_a_message_for_six_of_its_functions_timeouts_and_then_gives_it_up(
+    parameters: dict[str, str],
+) -> None:
+    resources = deploy(STACK, **parameters)
+    queues = of_type(resources, "AWS::SQS::Queue")
+    read = {
+        mapping["EventSourceArn"].removesuffix(".Arn"): mapping["FunctionName"]
+        for mapping in of_type(resources, "AWS::Lambda::EventSourceMapping").values()
+    }
+    del read["ConnectionsTable.StreamArn"]
+    for queue, function in read.items():
+        assert queues[queue]["VisibilityTimeout"] >= 6 * resources[function]["Properties"]["Timeout"]
+        dead = queues[queue]["RedrivePolicy"]["deadLetterTargetArn"].removesuffix(".Arn")
+        assert queues[dead].get("FifoQueue") == queues[queue].get("FifoQueue")
+        assert queues[dead]["MessageRetentionPeriod"] > queues[queue].get("MessageRetentionPeriod", 0)
+    assert all(queue["SqsManagedSseEnabled"] for queue in queues.values())
 
 
 def test_the_stream_brings_only_records_that_have_expired(template: Template) -> None:
@@ -92,9 +341,70 @@ def matches(pattern: dict[str, Any], event: dict[str, Any]) -> bool:
     return True
 
 
-def test_the_handlers_of_the_template_exist(template: Template) -> None:
-    for logical_id, directory in template.code.items():
-        handler = template.body["Resources"][logical_id]["Properties"]["Handler"]
-        module, _, attribute = handler.rpartition(".")
-        source = (directory / (module.replace(".", "/") + ".py")).read_text(encoding="utf-8")
-        assert f"\n{attribute} = " in source
+# Parameters
+
+
+def test_concurrency_is_reserved_only_if_asked_for() -> None:
+    assert "ReservedConcurrentExecutions" not in deploy(STACK)["WebSocketFunction"]["Properties"]
+    reserved = deploy(STACK, ReservedConcurrency="100")["WebSocketFunction"]["Properties"]
+    assert reserved["ReservedConcurrentExecutions"] == "100"
+
+
+def test_pages_of_other_origins_call_the_http_routes_only_if_named() -> None:
+    plain, shared = (deploy(STACK, AllowedOrigins=origins) for origins in ("", EVERYTHING["AllowedOrigins"]))
+    assert "x-amazon-apigateway-cors" not in plain["HttpApi"]["Properties"]["Body"]
+    cors = shared["HttpApi"]["Properties"]["Body"]["x-amazon-apigateway-cors"]
+    assert cors["allowOrigins"] == ["https://a.example.com", "http://localhost:3000"]
+
+
+def test_a_domain_leads_to_the_stage() -> None:
+    assert "Domain" not in deploy(STACK)
+    resources = deploy(STACK, DomainName="ws.example.com", CertificateArn=CERTIFICATE)
+    assert resources["Domain"]["Properties"]["DomainName"] == "ws.example.com"
+    mapping = resources["DomainMapping"]["Properties"]
+    assert (mapping["ApiId"], mapping["DomainName"], mapping["Stage"]) == (
+        "WebSocketApi",
+        "Domain",
+        "prod",
+    )
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [
+        ({"StageName": "$default"}, "letters, digits, hyphens and underscores"),
+        ({"Architecture": "sparc"}, "Architecture"),
+        ({"LogRetentionDays": "2"}, "LogRetentionDays"),
+        ({"DeletionProtection": "perhaps"}, "DeletionProtection"),
+        ({"ReservedConcurrency": "-1"}, "ReservedConcurrency"),
+        ({"OrderedIngress": "standard"}, "OrderedIngress"),
+        ({"OrderedIngress": "fifo", "ReservedConcurrency": "1"}, "would let handshakes wait for messages"),
+        ({"AllowedOrigins": "*"}, "origins as browsers send them"),
+        ({"AllowedOrigins": "https://a.example.com/"}, "without a slash at the end"),
+        ({"AuthorizerArn": "tokens"}, "the ARN of a Lambda function"),
+        ({"AlarmAddress": "#ops"}, "an e-mail address"),
+        ({"CertificateArn": CERTIFICATE}, "give both or neither"),
+        ({"DomainName": "ws.example.com"}, "give both or neither"),
+        ({"DomainName": "https://ws.example.com", "CertificateArn": CERTIFICATE}, "a domain name such as"),
+        ({"CertificateArn": "arn:aws:iam::123456789012:server-certificate/1"}, "an ACM certificate"),
+    ],
+)
+def test_parameters_that_make_no_sense_are_refused_with_words(parameters: dict[str, str], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        deploy(STACK, **parameters)
+
+
+# Alarms
+
+
+def test_alarms_are_made_for_who_gave_an_address_and_know_the_stack() -> None:
+    assert "Observability" not in deploy(STACK)
+    given = deploy(STACK, **EVERYTHING)["Observability"]["Properties"]["Parameters"]
+    assert deploy(OBSERVABILITY, **given)
+    without_queue = deploy(STACK, AlarmAddress="ops@example.com")["Observability"]["Properties"]["Parameters"]
+    assert without_queue["MessageDeadLetters"] == ""
+    assert (
+        without_queue.keys()
+        == given.keys()
+        == load(OBSERVABILITY, region="us-east-1", parameters=given).parameters.keys()
+    )
