@@ -105,7 +105,7 @@ class GatewayTestClient(TestClient):
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            stack.enter_context(_unwrapped())
+            stack.enter_context(unwrapped())
             portal = stack.enter_context(self._portal_factory())
             portal.call(self.gateway.handler.startup)
             self.app_state.update(self.gateway.handler.state)
@@ -220,7 +220,7 @@ class GatewayTestSession(WebSocketTestSession):
             )
             if isinstance(verdict, Refuse):
                 self._raise_errors()
-                raise _denial(verdict, self._wire.said)
+                raise denial_of(verdict, self._wire.said)
             self.accepted_subprotocol = verdict.subprotocol
             self.exit_stack = stack.pop_all()
         return self
@@ -306,12 +306,17 @@ class GatewayTestSession(WebSocketTestSession):
 
     def _raise_errors(self) -> None:
         """Raise what went wrong in the app, once."""
-        errors, self._wire.errors = self._wire.errors, []
-        if not errors or not self._client._raise_server_exceptions:  # noqa: SLF001
-            return
-        if len(errors) == 1:
-            raise errors[0]
-        raise BaseExceptionGroup(f"connection {self.connection_id} had {len(errors)} errors", errors)
+        error = error_of(self._wire)
+        if error is not None and self._client._raise_server_exceptions:  # noqa: SLF001
+            raise error
+
+
+def error_of(wire: Wire) -> BaseException | None:
+    """Take what went wrong in a connection's app, so that it is raised once; None if nothing did."""
+    errors, wire.errors = wire.errors, []
+    if len(errors) > 1:
+        return BaseExceptionGroup(f"connection {wire.connection_id} had {len(errors)} errors", errors)
+    return errors[0] if errors else None
 
 
 def _handshake(scope: Scope, path_parameter: str) -> Handshake:
@@ -325,7 +330,8 @@ def _handshake(scope: Scope, path_parameter: str) -> Handshake:
     )
 
 
-def _denial(refusal: Refuse, said: tuple[int, str] | None) -> WebSocketDenialResponse:
+def denial_of(refusal: Refuse, said: tuple[int, str] | None) -> WebSocketDenialResponse:
+    """Make the exception that a refused handshake is to a test; *said* is the app's own close."""
     # Its base is the Response of whichever httpx Starlette has found.
     response: Any = WebSocketDenialResponse
     denial: WebSocketDenialResponse = response(status_code=refusal.status, content=refusal.body.encode())
@@ -335,7 +341,7 @@ def _denial(refusal: Refuse, said: tuple[int, str] | None) -> WebSocketDenialRes
 
 
 @contextmanager
-def _unwrapped() -> Iterator[None]:
+def unwrapped() -> Iterator[None]:
     """Raise an app's own error where its lifespan failed, as Starlette's client does."""
     try:
         yield
