@@ -31,6 +31,7 @@ from gatesocket.emulator.dev import bind
 from gatesocket.emulator.server import Application, Server
 from gatesocket.emulator.stack import Stack
 from gatesocket.emulator.template import load
+from gatesocket.emulator.throttle import Quotas, RateLimit
 
 HERE: Final = Path(__file__).parent
 
@@ -244,7 +245,11 @@ async def serve(template: Path) -> None:
     with bind("127.0.0.1", 0) as listening:
         port = listening.getsockname()[1]
         address = f"http://127.0.0.1:{port}"
-        async with Stack(loaded, region="us-east-1", gateway_address=address, watch=say_nothing) as stack:
+        # An account that AWS has raised the quota of: 500 new connections a second would be what is measured.
+        quotas = Quotas(connections=RateLimit(100_000, 100_000), requests=RateLimit(100_000, 100_000))
+        async with Stack(
+            loaded, region="us-east-1", gateway_address=address, watch=say_nothing, quotas=quotas
+        ) as stack:
             server = Server(Application(stack, with_edge=True))
             serving = asyncio.create_task(server.serve([listening]))
             async for _ in lines():

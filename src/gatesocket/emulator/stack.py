@@ -5,12 +5,14 @@ import logging
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from gatesocket.clock import milliseconds
 from gatesocket.emulator import environment, http_api, log
@@ -62,6 +64,7 @@ class Stack:
             whose environment names a table in ``GATESOCKET_TABLE``.
         chaos: the seed of faults that are made on purpose; None makes none.
         quirks: settles what is not known of API Gateway; None takes the likeliest.
+        quotas: what the account is served in a second; None takes what every new account has.
     """
 
     def __init__(
@@ -76,8 +79,10 @@ class Stack:
         hibernations: bool = False,
         chaos: int | None = None,
         quirks: Quirks | None = None,
+        quotas: Quotas | None = None,
     ) -> None:
         self._quirks = quirks
+        self._quotas = quotas or Quotas()
         self._template = template
         self._region = region
         self._gateway_address = gateway_address
@@ -89,6 +94,7 @@ class Stack:
         self._waiting: dict[str, Waiting] = {}
         self._exit = AsyncExitStack()
         self._functions: dict[str, Invocable] = {}
+        self._portal: BlockingPortal
         self.resources: Resources
         self.reapers: dict[str, Reaper]
         """What deletes what has expired, by the table's name."""
@@ -151,7 +157,7 @@ class Stack:
         await self._start_functions(exit_stack, addresses)
         if self._hibernations:
             await self._start_looking(exit_stack, aws)
-        gateway = Gateway(resources.api, new_id=random_id, quirks=self._quirks, quotas=Quotas())
+        gateway = Gateway(resources.api, new_id=random_id, quirks=self._quirks, quotas=self._quotas)
         if self._chaos is None:
             self.connections = Connections(gateway, self._on_invoke, watch=self._watch)
         else:
@@ -191,6 +197,10 @@ class Stack:
         if self._runtimes is None:
             exit_stack.enter_context(environment.in_process(environments))
             exit_stack.enter_context(log.captured())
+            # One event loop for all of them, as one process has: two functions may have the same handler.
+            portals = ExitStack()
+            exit_stack.push_async_callback(asyncio.to_thread, portals.close)
+            self._portal = portals.enter_context(start_blocking_portal("asyncio"))
         for logical_id, function in functions.items():
             invocable = self._invocable(function, environments.get(logical_id, {}))
             await invocable.start()
@@ -216,7 +226,7 @@ class Stack:
         if self._runtimes is not None:
             runtimes = RuntimeFunction(function, variables, count=self._runtimes, watch=self._watch)
             return runtimes if self._chaos is None else MortalFunction(runtimes, function.logical_id, self._chaos)
-        return InProcessFunction(function, watch=self._watch)
+        return InProcessFunction(function, watch=self._watch, portal=self._portal)
 
     async def _on_invoke(self, effect: Invoke) -> Answer:
         about = f"{effect.connection_id} {effect.event['requestContext']['routeKey']}"
