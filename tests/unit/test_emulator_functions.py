@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 
 from gatesocket.emulator import log
 from gatesocket.emulator.activity import Activity, Printed, Reported
@@ -180,6 +181,44 @@ async def test_a_handler_is_shut_down_on_its_own_loop(start: Start) -> None:
     await function.aclose()
     used, closed = sys.modules["main"].handler.loops
     assert used is closed
+
+
+async def test_functions_of_one_handler_run_it_on_the_loop_that_they_share(
+    tmp_path: Path, forget_modules: None
+) -> None:
+    source = """
+import asyncio
+
+class Handler:
+    def __init__(self):
+        self.lock = asyncio.Lock()
+        self.waiting = asyncio.Event()
+
+    def __call__(self, event, context): ...
+
+    async def invoke(self, event, context):
+        if self.lock.locked():
+            self.waiting.set()
+        async with self.lock:
+            if event == "first":
+                await self.waiting.wait()
+        return event
+
+handler = Handler()
+"""
+    (tmp_path / "main.py").write_text(source, encoding="utf-8")
+    with start_blocking_portal("asyncio") as portal:
+        functions = [
+            InProcessFunction(Function(name, name, name, tmp_path, "main.handler", {}, 5, 256), portal=portal)
+            for name in ("first", "second")
+        ]
+        for function in functions:
+            await function.start()
+        first = asyncio.create_task(functions[0].invoke("first", request_id="r1"))
+        second = asyncio.create_task(functions[1].invoke("second", request_id="r2"))
+        assert (await first, await second) == (Returned("first"), Returned("second"))
+        for function in functions:
+            await function.aclose()
 
 
 async def test_a_coroutine_that_takes_too_long_is_cancelled(start: Start) -> None:

@@ -125,11 +125,14 @@ class InProcessFunction:
         function: what to run.
         watch: is told of each invocation's report, whose memory is that of this whole process; and, while outputs are
             `log.captured`, of what the handler prints.
+        portal: leads to the event loop of handlers with a coroutine method. Functions whose handlers are one object, or
+            share something that is bound to a loop, have to share it. None makes one for this function alone.
     """
 
-    def __init__(self, function: Function, *, watch: Watch = log.write) -> None:
+    def __init__(self, function: Function, *, watch: Watch = log.write, portal: BlockingPortal | None = None) -> None:
         self._function = function
         self._watch = watch
+        self._given = portal
         self._handler: Any = None
         self._exit = ExitStack()
         self._loops: list[asyncio.AbstractEventLoop] = []
@@ -152,7 +155,7 @@ class InProcessFunction:
         except ConfigurationError:
             self._exit.close()
             raise
-        self._portal = self._exit.enter_context(start_blocking_portal("asyncio"))
+        self._portal = self._given or self._exit.enter_context(start_blocking_portal("asyncio"))
         self._loop = self._portal.call(asyncio.get_running_loop)
         if inspect.iscoroutinefunction(getattr(self._handler, "shutdown", None)):
             self._exit.callback(self._portal.call, self._handler.shutdown)
