@@ -11,10 +11,12 @@ import httpx2
 import pytest
 from botocore.exceptions import ClientError
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from gatesocket.emulator import stack
 from gatesocket.emulator.aws import AwsStandIn
 from gatesocket.emulator.chaos import MortalFunction
+from gatesocket.emulator.gateway import Quirks, Quotas, RateLimit
 from gatesocket.exceptions import ConfigurationError
 from support.stack import running
 
@@ -188,6 +190,17 @@ async def test_each_invocation_is_one_line_of_the_log(tmp_path: Path, caplog: py
         ["Pages", "GET /pages/one", "ok"],
     ]
     assert all(line[2].endswith(" ms") for line in lines)
+
+
+async def test_a_stack_has_an_accounts_quotas_and_settled_quirks(tmp_path: Path) -> None:
+    options = {"quotas": Quotas(connections=RateLimit(0, 1)), "quirks": Quirks(oversize_reason="too big")}
+    async with running(tmp_path, template=TEMPLATE, handler=HANDLER, **options) as (_, address):
+        async with connect(f"ws://{address}/prod") as client:
+            await client.send("x" * 40_000)
+            await client.wait_closed()
+            assert (client.close_code, client.close_reason) == (1009, "too big")
+        with pytest.raises(InvalidStatus, match="HTTP 429"):
+            await connect(f"ws://{address}/prod")
 
 
 async def test_a_template_without_a_websocket_api_is_refused(tmp_path: Path) -> None:
