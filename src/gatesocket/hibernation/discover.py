@@ -29,6 +29,8 @@ class FoundRoute:
     endpoint: FunctionType
     others: tuple[FunctionType, ...]
     """The coroutines beside it: its dependencies, the methods of a class."""
+    route: WebSocketRoute | None = field(default=None, compare=False)
+    """The route itself; None for a raw ASGI app."""
 
 
 @dataclass(slots=True)
@@ -113,10 +115,10 @@ class _Walk:
             dispatch = unwrap(getattr(endpoint, "dispatch", None))
             functions = (dispatch, *methods) if dispatch and issubclass(endpoint, WebSocketEndpoint) else methods
             if functions:
-                self.found.routes.append(FoundRoute(path, functions[0], functions[1:]))
+                self.found.routes.append(FoundRoute(path, functions[0], functions[1:], route))
         elif (function := unwrap(endpoint)) is not None:
             dependencies = tuple(_dependencies(getattr(route, "dependant", None)))
-            self.found.routes.append(FoundRoute(path, function, dependencies))
+            self.found.routes.append(FoundRoute(path, function, dependencies, route))
         # Middleware of this one route.
         if route.app is not endpoint:
             for inner in _chain(route.app):
