@@ -35,7 +35,9 @@ _Region = Annotated[str, typer.Option(help="The AWS region to pretend to be in."
 _Reload = Annotated[bool, typer.Option("--reload/--no-reload", help="Start anew when code or template change.")]
 _Runtimes = Annotated[
     int | None,
-    typer.Option(min=1, help="Run each function in up to this many processes, as Lambda does. [default: in this one]"),
+    typer.Option(
+        min=1, help="Run each function in up to this many processes, as Lambda does.", show_default="in this one"
+    ),
 ]
 _Parameters = Annotated[
     list[str] | None, typer.Option("--parameter", metavar="NAME=VALUE", help="A value for a template parameter.")
@@ -55,7 +57,8 @@ _Chaos = Annotated[
     ),
 ]
 _Seed = Annotated[
-    int | None, typer.Option(help="Make the same trouble as another run with this number. [default: another each time]")
+    int | None,
+    typer.Option(help="Make the same trouble as another run with this number.", show_default="another each time"),
 ]
 _QuirkPairs = Annotated[
     list[str] | None,
@@ -71,10 +74,10 @@ _Record = Annotated[
 ]
 _App = Annotated[
     str | None,
-    typer.Option(metavar="MODULE:APP", help="The ASGI app. [default: the template's Metadata: Gatesocket: App]"),
+    typer.Option(metavar="MODULE:APP", help="The ASGI app.", show_default="the template's Metadata: Gatesocket: App"),
 ]
 _AppDir = Annotated[
-    Path | None, typer.Option(help="The directory to import the app from. [default: the functions' code]")
+    Path | None, typer.Option(help="The directory to import the app from.", show_default="the functions' code")
 ]
 
 
@@ -184,7 +187,7 @@ def check(
 events = typer.Typer(help="Print a sample event as JSON, as for `sam local invoke -e -`.", no_args_is_help=True)
 application.add_typer(events, name="event")
 
-_ConnectionId = Annotated[str | None, typer.Option(help="The connection's id. [default: the same in each call]")]
+_ConnectionId = Annotated[str | None, typer.Option(help="The connection's id.", show_default="the same in each call")]
 _Stage = Annotated[str, typer.Option(help="The API's stage.")]
 
 
@@ -206,7 +209,7 @@ def print_connect(
 def print_message(
     text: Annotated[str, typer.Argument(help="The message.")],
     *,
-    route_key: Annotated[str | None, typer.Option(help="The route that it goes to. [default: $default]")] = None,
+    route_key: Annotated[str | None, typer.Option(help="The route that it goes to.", show_default="$default")] = None,
     connection_id: _ConnectionId = None,
     stage: _Stage = "prod",
 ) -> None:
@@ -218,7 +221,7 @@ def print_message(
 def print_disconnect(
     *,
     code: Annotated[
-        int | None, typer.Option(help="The client's close code. [default: none, of a connection that broke]")
+        int | None, typer.Option(help="The client's close code.", show_default="none, of a connection that broke")
     ] = None,
     reason: Annotated[str, typer.Option(help="The client's reason.")] = "",
     connection_id: _ConnectionId = None,
