@@ -10,13 +10,21 @@ from gatesocket.aws.base import Unreachable
 from gatesocket.aws.http1 import BadResponse, Response, ResponseParser
 from gatesocket.clock import Clock, milliseconds
 
-__all__ = ["CONNECTIONS", "TIMEOUTS", "Address", "Pool", "Timeouts"]
+__all__ = ["CONNECTIONS", "RECEIVE_BYTES", "TIMEOUTS", "Address", "Pool", "Timeouts"]
 
 
 CONNECTIONS: Final = 256
 """Connections that a pool opens at the most: with answers after 10 ms, as many as one core can keep busy (measured).
 
 Lambda lets a process have 1024 files open, and there are three services.
+"""
+
+
+RECEIVE_BYTES: Final = 16 * 1024
+"""Bytes that a connection takes from its socket at once; it keeps room for them.
+
+Without that, asyncio would make room for 256 KB at every read, and give it back: three calls of the kernel, and the
+page faults, for an answer of one kilobyte.
 """
 
 
@@ -53,7 +61,7 @@ class _Stale(Exception):
     """The server closed a kept connection before it had answered anything on it; another one may do."""
 
 
-class _Connection(asyncio.Protocol):
+class _Connection(asyncio.BufferedProtocol):
     """One connection, with one request on it at a time."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, address: Address) -> None:
@@ -62,6 +70,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport  # once connected, which whoever makes one waits for
         self._answer: asyncio.Future[Response] | None = None
         self._parser = ResponseParser()
+        self._received = memoryview(bytearray(RECEIVE_BYTES))
         self._watch: asyncio.TimerHandle | None = None
         self._deadline = 0.0
         """Of the present request, by the loop's clock."""
@@ -130,13 +139,16 @@ class _Connection(asyncio.Protocol):
         # Said and not asserted: uvloop's transports are no subclasses of asyncio's.
         self._transport = cast("asyncio.Transport", transport)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._received
+
+    def buffer_updated(self, nbytes: int) -> None:
         if self._answer is None or self._answer.done():
             self.abort()  # nobody has asked
             return
         self._heard = True
         try:
-            response = self._parser.feed(data)
+            response = self._parser.feed(self._received[:nbytes])
         except BadResponse as error:
             self._fail(Unreachable(f"{self._address} doesn't speak HTTP/1.1 as AWS does: {error}"))
         else:

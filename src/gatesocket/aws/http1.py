@@ -44,7 +44,7 @@ def encode_request(method: str, path: str, headers: Mapping[str, str], body: byt
     Raises:
         ValueError: a line break in *path* or *headers* would begin a line of its own.
     """
-    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    lines = [f"{method} {path} HTTP/1.1", *[f"{name}: {value}" for name, value in headers.items()]]
     lines.append(f"content-length: {len(body)}\r\n\r\n")
     head = "\r\n".join(lines)
     if head.count("\n") != len(lines) + 1 or head.count("\r") != len(lines) + 1 or "\0" in head:
@@ -75,7 +75,7 @@ class ResponseParser:
         self.keeps = False
         """Whether the connection can be used again after this response."""
 
-    def feed(self, data: bytes) -> Response | None:
+    def feed(self, data: bytes | memoryview) -> Response | None:
         """Take what was received; return the response once all of it has come.
 
         Raises:

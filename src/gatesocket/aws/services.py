@@ -55,7 +55,8 @@ def _wire(value: object) -> str:
     raise TypeError(f"{value!r} can't be sent to AWS as JSON")
 
 
-_to_json = json.JSONEncoder(default=_wire, separators=(",", ":")).encode
+# Nothing here holds itself, and looking out for that would take half of the time.
+_to_json: Final = json.JSONEncoder(default=_wire, separators=(",", ":"), check_circular=False).encode
 
 
 def _json_service(name: str, target: str, decode: Callable[[str, bytes], dict[str, Any]]) -> Service:
@@ -67,21 +68,12 @@ def _json_service(name: str, target: str, decode: Callable[[str, bytes], dict[st
 
 
 def _plain(operation: str, body: bytes) -> dict[str, Any]:
-    answer = _from_json(body)
-    if not isinstance(answer, dict):
-        raise NotAnAnswer(f"expected a JSON object, but got {body[:80]!r}")
-    return answer
+    return _object(body, _PLAIN)
 
 
 def _items(operation: str, body: bytes) -> dict[str, Any]:
     # Most answers hold no bytes: looking for their mark is cheaper than looking at each value.
-    if b'"B"' not in body and b'"BS"' not in body:
-        return _plain(operation, body)
-    try:
-        answer: dict[str, Any] = json.loads(body, object_hook=_with_bytes)
-    except ValueError as error:
-        raise NotAnAnswer(f"expected DynamoDB's JSON, but got {body[:80]!r}") from error
-    return answer
+    return _object(body, _WITH_BYTES if b'"B"' in body or b'"BS"' in body else _PLAIN)
 
 
 def _with_bytes(value: dict[str, Any]) -> dict[str, Any]:
@@ -90,7 +82,7 @@ def _with_bytes(value: dict[str, Any]) -> dict[str, Any]:
     Nothing else is an object of one such name with a text: an attribute that happens to be called ``B`` has an object
     for its value, and a table an array of objects.
     """
-    if len(value) == 1:
+    if len(value) == 1 and ("B" in value or "BS" in value):
         match value:
             case {"B": str(text)}:
                 return {"B": b64decode(text, validate=True)}
@@ -99,11 +91,19 @@ def _with_bytes(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-def _from_json(body: bytes) -> Any:
+# Made once: `json.loads` would make one for each answer.
+_PLAIN: Final = json.JSONDecoder()
+_WITH_BYTES: Final = json.JSONDecoder(object_hook=_with_bytes)
+
+
+def _object(body: bytes, decoder: json.JSONDecoder) -> dict[str, Any]:
     try:
-        return json.loads(body)
+        answer = decoder.decode(body.decode())
     except ValueError as error:
         raise NotAnAnswer(f"expected JSON, but got {body[:80]!r}") from error
+    if not isinstance(answer, dict):
+        raise NotAnAnswer(f"expected a JSON object, but got {body[:80]!r}")
+    return answer
 
 
 # The Management API.

@@ -105,6 +105,16 @@ class DynamoDBRegistry:
         self._bounds = bounds or Bounds()
         self._sleep = sleep
 
+    @property
+    def table(self) -> str:
+        """The table's name."""
+        return self._table
+
+    @property
+    def client(self) -> AWSClient:
+        """What calls DynamoDB."""
+        return self._client
+
     async def create(self, record: Record) -> None:
         """See `Registry.create`."""
         check_names(record.groups, record.user)
@@ -123,11 +133,11 @@ class DynamoDBRegistry:
     async def take(self, connection_id: str, entry: Entry, lease: Lease, *, now: int) -> Taken | Busy | None:
         """See `Registry.take`."""
         take = writes.take(entry, lease, now=now, bounds=self._bounds)
-        append = writes.append(entry, now=now, bounds=self._bounds)
         for _ in range(ATTEMPTS):
             item = await self._update(connection_id, take, returning="ALL_NEW")
             if item is not None:
                 return taken(decode(item))
+            append = writes.append(entry, now=now, bounds=self._bounds)
             if await self._update(connection_id, append) is not None:
                 return busy(entry, lease, now)
             record = await self.get(connection_id, now=now)

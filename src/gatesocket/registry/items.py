@@ -6,6 +6,7 @@
     C#<connection id>       C                the fields of `Record`, each an attribute of its name
     G#<group>#<shard>       <connection id>  expires_at, user, waits
     U#<user>                <connection id>  expires_at, waits
+    T#<hash of a ticket>    T                subject, expires_at
 
 Any text can name a group or a user, a ``#`` in it too: a shard is digits only, so that no two keys are alike.
 
@@ -44,6 +45,7 @@ __all__ = [
     "member",
     "number",
     "record_key",
+    "ticket_key",
     "user_key",
     "user_membership",
 ]
@@ -73,6 +75,11 @@ def group_key(group: str, shard: int) -> str:
 def user_key(user: str) -> str:
     """Return the partition key of a user's connections."""
     return f"U#{user}"
+
+
+def ticket_key(digest: str) -> Item:
+    """Return the key of what a ticket stands for; *digest* is the ticket's hash."""
+    return {"pk": {"S": f"T#{digest}"}, "sk": {"S": "T"}}
 
 
 def group_membership(
@@ -191,13 +198,17 @@ def belongings(item: Item) -> tuple[frozenset[str], str | None]:
     return frozenset(item.get("groups", {}).get("M", {})), item.get("user", {}).get("S")
 
 
+# Made once: `json.dumps` would make one for each entry.
+_to_json: Final = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def encode_entry(entry: Entry) -> str:
     """Return *entry* as one string: a line of JSON, then the body as it is.
 
     A string and no map, because DynamoDB's ``contains`` finds only scalars in a list. The body stays outside of the
     JSON, whose escapes could make it six times as long.
     """
-    return json.dumps([entry.kind, entry.id, entry.code], separators=(",", ":")) + "\n" + entry.body
+    return _to_json([entry.kind, entry.id, entry.code]) + "\n" + entry.body
 
 
 def decode_entry(text: str) -> Entry:

@@ -15,6 +15,7 @@ one *now*. A record that passes from one to the other between the two calls is w
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from gatesocket.registry.base import Changes, Entry, Lease, Record
@@ -67,8 +68,13 @@ class Write:
     @property
     def names(self) -> dict[str, str]:
         """Every placeholder that is used, and none that isn't, which DynamoDB would refuse."""
-        used = re.findall(r"#\w+", f"{self.update} {self.condition}")
+        used = _placeholders(f"{self.update} {self.condition}")
         return {placeholder: self.groups.get(placeholder, placeholder[1:]) for placeholder in used}
+
+
+@lru_cache(maxsize=64)  # a process makes the same few writes over and over; the others join or leave many groups
+def _placeholders(expressions: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"#\w+", expressions))
 
 
 def take(entry: Entry, lease: Lease, *, now: int, bounds: Bounds) -> Write:
@@ -110,16 +116,17 @@ def put() -> Write:
 def _into_inbox(
     also: str, clauses: list[str], values: Item, *, entry: Entry, now: int, bounds: Bounds, taking: bool = False
 ) -> Write:
+    size = entry_bytes(entry)
     values = values | {
         ":schema": number(SCHEMA),
         ":now_seconds": number(now // 1000),
         ":entries": {"L": [{"S": encode_entry(entry)}]},
-        ":entry_bytes": number(entry_bytes(entry)),
+        ":entry_bytes": number(size),
     }
     if bounds.limited(entry, taking=taking):
         clauses = [*clauses, ROOM]
         values[":inbox_entries"] = number(bounds.inbox_entries)
-        values[":inbox_bytes_left"] = number(bounds.inbox_bytes - entry_bytes(entry))
+        values[":inbox_bytes_left"] = number(bounds.inbox_bytes - size)
     update = f"SET {APPEND}, {also}" if also else f"SET {APPEND}"
     return Write(update, " AND ".join(clauses), values)
 

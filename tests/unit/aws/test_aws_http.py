@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gatesocket.aws.base import Unreachable
-from gatesocket.aws.http import Address, Pool, Timeouts, _Connection
+from gatesocket.aws.http import RECEIVE_BYTES, Address, Pool, Timeouts, _Connection
 from gatesocket.aws.http1 import encode_request
 from support.canned_http import CannedServer, Request, answer, canned_server, certificate
 
@@ -72,6 +72,13 @@ async def test_concurrent_requests_take_a_connection_each_up_to_the_bound() -> N
         await asyncio.gather(*(pool.exchange(REQUEST) for _ in range(10)))
 
     assert (server.connections, len(server.requests)) == (3, 10)
+
+
+async def test_an_answer_may_be_longer_than_what_is_read_at_once() -> None:
+    long = bytes(range(256)) * (5 * RECEIVE_BYTES // 256 + 1)
+    async with canned_server(answer(body=long), answer(body=b"short")) as server, pool_of(server) as pool:
+        assert (await pool.exchange(REQUEST)).body == long
+        assert (await pool.exchange(REQUEST)).body == b"short"
 
 
 async def test_a_response_that_ends_with_its_connection_is_complete() -> None:
