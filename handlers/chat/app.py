@@ -30,6 +30,7 @@ from chat.messages import (
     read,
 )
 from gatesocket import ConnectionManager
+from gatesocket.asyncapi import add_asyncapi
 from gatesocket.exceptions import InvalidConnectionId
 
 __all__ = ["app", "manager"]
@@ -37,6 +38,7 @@ __all__ = ["app", "manager"]
 PAGE: Final = Path(__file__).parent / "page"
 
 app = FastAPI(title="Gatesocket's chat")
+add_asyncapi(app)
 manager = ConnectionManager()
 
 # Before the chat, because routes are tried in order: "/ws/{room}" would take "/ws/echo" for a room.

@@ -9,15 +9,6 @@ const $ = (id) => document.getElementById(id);
 
 let api = null;
 
-try {
-  const response = await fetch(document.body.dataset.document);
-  if (!response.ok) throw new Error(`the server answered ${response.status}`);
-  api = await response.json();
-  show();
-} catch (error) {
-  $("problem").textContent = `The document can't be shown: ${error.message}`;
-}
-
 // ---- the document
 
 function show() {
@@ -40,7 +31,7 @@ function showChannel(id, channel) {
   const section = element("details", "channel", heading);
   section.id = id;
   section.setAttribute("aria-label", channel.address);
-  if (channel.description) section.append(element("p", "prose", channel.description));
+  if (channel.description) section.append(element("p", "prose", reflow(channel.description)));
   const parameters = parametersOf(channel);
   const fields = parameters.map((parameter) => field(id, parameter));
   section.append(
@@ -50,6 +41,9 @@ function showChannel(id, channel) {
   );
   return section;
 }
+
+/** A docstring's paragraphs, without the ends of its lines. */
+const reflow = (text) => text.replaceAll(/(\S)\n(?=\S)/g, "$1 ");
 
 /** The parameters of a handshake that a browser can send: it has no say in headers. */
 function parametersOf(channel) {
@@ -224,4 +218,15 @@ function button(text, type) {
   const made = element("button", "", text);
   made.type = type;
   return made;
+}
+
+// ---- last, when everything above is there
+
+try {
+  const response = await fetch(document.body.dataset.document);
+  if (!response.ok) throw new Error(`the server answered ${response.status}`);
+  api = await response.json();
+  show();
+} catch (error) {
+  $("problem").textContent = `The document can't be shown: ${error.message}`;
 }

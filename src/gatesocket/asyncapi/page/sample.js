@@ -1,10 +1,10 @@
 // JSON schemas as an AsyncAPI document has them: what a value may look like, and its type in a few words.
 
-const LONGEST_REFERENCES = 20; // a schema may refer to itself
+const DEEPEST = 20; // a schema may refer to itself
 
 /** The schema that *schema* refers to, or itself. */
 export function resolve(schema, document) {
-  for (let count = 0; schema?.$ref && count < LONGEST_REFERENCES; count += 1) {
+  for (let count = 0; schema?.$ref && count < DEEPEST; count += 1) {
     schema = schema.$ref
       .slice(2)
       .split("/")
@@ -20,7 +20,7 @@ export function sample(schema, document, depth = 0) {
   if ("default" in schema) return schema.default;
   if ("const" in schema) return schema.const;
   if (schema.enum) return schema.enum[0];
-  if (depth > LONGEST_REFERENCES) return null;
+  if (depth > DEEPEST) return null;
   const inner = (other) => sample(other, document, depth + 1);
   const choice = schema.anyOf ?? schema.oneOf;
   if (choice) return inner(choice[0]);
@@ -53,17 +53,18 @@ export function outline(schema, document) {
   const choice = schema.anyOf ?? schema.oneOf;
   if (choice) return choice.map((other) => outline(other, document)).join(" or ");
   if (schema.type === "array" && !Array.isArray(schema.items)) return `a list of ${outline(schema.items ?? {}, document)}`;
-  const limits = [
-    ["minimum", "at least"],
-    ["exclusiveMinimum", "more than"],
-    ["maximum", "at most"],
-    ["exclusiveMaximum", "less than"],
-    ["minLength", "characters at least"],
-    ["maxLength", "characters at most"],
-    ["minItems", "entries at least"],
-    ["maxItems", "entries at most"],
-    ["pattern", "matching"],
-  ];
-  const said = limits.filter(([key]) => key in schema).map(([key, words]) => `${words} ${schema[key]}`);
+  const said = LIMITS.filter(([key]) => key in schema).map(([key, before, after]) => `${before} ${schema[key]}${after}`);
   return [schema.format ?? schema.type ?? "anything", ...said].join(", ");
 }
+
+const LIMITS = [
+  ["minimum", "at least", ""],
+  ["exclusiveMinimum", "more than", ""],
+  ["maximum", "at most", ""],
+  ["exclusiveMaximum", "less than", ""],
+  ["minLength", "at least", " characters"],
+  ["maxLength", "at most", " characters"],
+  ["minItems", "at least", " entries"],
+  ["maxItems", "at most", " entries"],
+  ["pattern", "matching", ""],
+];
