@@ -5,7 +5,7 @@
 
 import secrets
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from typing import Final, Protocol
 
@@ -15,9 +15,11 @@ from gatesocket.clock import milliseconds
 from gatesocket.gateway.sockets import SocketGateway
 from gatesocket.registry.base import EVERYONE, Record
 from gatesocket.registry.memory import MemoryRegistry
+from gatesocket.scope import Scope
 
 __all__ = [
     "SCOPE_KEY",
+    "SUBPROTOCOL_KEY",
     "Connection",
     "LocalConnection",
     "RunningConnection",
@@ -27,6 +29,9 @@ __all__ = [
 
 SCOPE_KEY: Final = "gatesocket.connection"
 """Where a scope holds its `Connection`."""
+
+SUBPROTOCOL_KEY: Final = "gatesocket.subprotocol"
+"""Where a scope holds the subprotocol that authentication has chosen; absent if it has chosen none."""
 
 
 class Connection(Protocol):
@@ -72,6 +77,14 @@ class RunningConnection(Connection, Protocol):
         """Let others find the connection from now on, before its route looks for them.
 
         Of two that join a group at the same moment and then send to it, one at least reaches the other.
+        """
+        ...
+
+    def redact(self, blank: Callable[[Scope], None]) -> None:
+        """Have the record, which isn't written yet, keep a scope that *blank* has taken something out of.
+
+        Raises:
+            ConfigurationError: it is written.
         """
         ...
 

@@ -131,7 +131,8 @@ class Driver:
         let_in = answer.status == HTTPStatus.OK
         try:
             if let_in:
-                await self._keep(run, record, hibernated)
+                # Without what authentication has taken out of it.
+                await self._keep(run, run.to_create or record, hibernated)
         except RecordTooLarge:
             let_in = False
             raise

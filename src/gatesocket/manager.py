@@ -7,11 +7,18 @@ to reach a connection that another process serves.
 from collections.abc import AsyncIterator, Awaitable, Collection, Generator, Iterable
 from typing import Literal
 
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketState
 
 from gatesocket import backend
 from gatesocket.batches import batches_for
-from gatesocket.connection import SCOPE_KEY, Connection, LocalConnection, current_connection, published_connection
+from gatesocket.connection import (
+    SCOPE_KEY,
+    SUBPROTOCOL_KEY,
+    Connection,
+    LocalConnection,
+    current_connection,
+    published_connection,
+)
 from gatesocket.delivery import Delivery, Round, members_of
 from gatesocket.encoding import Message, encode
 from gatesocket.exceptions import ConfigurationError
@@ -50,13 +57,13 @@ class ConnectionManager:
         subprotocol: str | None = None,
         headers: Iterable[tuple[bytes, bytes]] | None = None,
     ) -> str:
-        """Accept a connection and register it; return its connection id.
+        """Accept a connection, unless that is done, and register it; return its connection id.
 
         Args:
             websocket: the socket that the route got.
             groups: groups that it joins, besides the group of everyone.
             user: the person behind it, for `send_to_user`; None for nobody.
-            subprotocol: one of those that the client offered; None for none.
+            subprotocol: one of those that the client offered; None for that which `gatesocket.auth` has chosen, if any.
             headers: further headers of the answer. API Gateway drops them.
 
         Raises:
@@ -65,7 +72,10 @@ class ConnectionManager:
         if isinstance(groups, str):
             raise TypeError(f"expected a list of groups, but got the text {groups!r}; did you mean [{groups!r}]?")
         connection = _find(websocket) or _adopt(websocket)
-        await websocket.accept(subprotocol=subprotocol, headers=headers)
+        # A dependency that waits for a first message had to accept the socket already.
+        if websocket.application_state is WebSocketState.CONNECTING or subprotocol or headers:
+            chosen = websocket.scope.get(SUBPROTOCOL_KEY) if subprotocol is None else subprotocol
+            await websocket.accept(subprotocol=chosen, headers=headers)
         groups = frozenset(groups)
         await connection.enter(groups, user)
         await self._announce("joined", groups, connection.connection_id, user)

@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from gatesocket import scope
 from gatesocket.conversation import Close, Conversation, HoldBack, Post, State, advance, received
-from gatesocket.exceptions import ConnectionGone
+from gatesocket.exceptions import ConfigurationError, ConnectionGone
 from gatesocket.gateway.base import GatewayClient, wire_bytes
 from gatesocket.hibernation import TIMER_THRESHOLD, Hibernated
 from gatesocket.registry.base import EVERYONE, Changes, Entry, Record, Registry
@@ -64,9 +65,10 @@ class Run:
         self._written = record.groups if record else frozenset()
         self._groups = self._written
         self._user = record.user if record else None
-        # What to write if the route wants to be found before its first receive; and what was written.
-        self._unwritten = unwritten
+        self.to_create = unwritten
+        """The record of a new connection, for as long as it isn't written."""
         self.published: Record | None = None
+        """What was written of it because the route wanted to be found before its first receive."""
 
     # What the route receives.
 
@@ -271,15 +273,27 @@ class Run:
 
     async def publish(self) -> None:
         """Write the record of a connection that has joined something, unless that is done."""
-        if self._unwritten is not None and self._groups:
-            record = replace(self._unwritten, groups=self._groups, user=self._user)
+        if self.to_create is not None and self._groups:
+            record = replace(self.to_create, groups=self._groups, user=self._user)
             await self._registry.create(record)
-            self.published, self._unwritten, self._written = record, None, record.groups
+            self.published, self.to_create, self._written = record, None, record.groups
+
+    def redact(self, blank: Callable[[scope.Scope], None]) -> None:
+        """Have the record keep a scope that *blank* has taken something out of."""
+        if self.to_create is None:
+            raise ConfigurationError(
+                "a token of the handshake has to be checked before anything waits for the client or sends to others, "
+                "because the connection's record would keep it. Put that dependency first; and have it return what can "
+                "be kept while the route hibernates, or it is asked again, when the token is gone"
+            )
+        kept = scope.load(self.to_create.scope)
+        blank(kept)
+        self.to_create = replace(self.to_create, scope=scope.dump(kept))
 
     async def join(self, group: str) -> None:
         """Join a group now, unless the record is still to be written."""
         self._groups = self._groups | {group}
-        if self._unwritten is None:
+        if self.to_create is None:
             await self._registry.join(self.connection_id, group, user=self._user, expires_at=self._expires_at)
             self._written = self._written | {group}
 

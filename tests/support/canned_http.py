@@ -80,7 +80,7 @@ class CannedServer:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         method, path, _ = head[0].split(" ")
         headers = {name: value.strip() for name, _, value in (line.partition(":") for line in head[1:-2])}
-        body = await reader.readexactly(int(headers["content-length"]))
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
         request = Request(method, path, headers, body, number)
         self.requests.append(request)
         return request

@@ -6,7 +6,8 @@ origin    what it is                           when the route wakes
 framework Starlette, FastAPI, asyncio, anyio,  is called again from the top with the stored scope; it keeps
           contextlib, Gatesocket itself        nothing between two messages that the scope doesn't hold
 library   installed distributions, the         is transformed only if it is given the socket; its coroutines
-          standard library                     otherwise never wait for the client
+          standard library, what of Gatesocket otherwise never wait for the client
+          stands in a route's place
 own       everything else                      is transformed, and continued where it waited
 ========= ==================================== ============================================================
 """
@@ -33,6 +34,8 @@ class Origin(enum.Enum):
 @lru_cache(maxsize=1024)
 def origin(file: str) -> Origin:
     """Tell whose code *file* holds, by its place."""
+    if file == _IN_A_ROUTES_PLACE:
+        return Origin.LIBRARY
     if file.startswith(_framework()):
         return Origin.FRAMEWORK
     if file.startswith("<frozen ") or "site-packages" in file or "dist-packages" in file:
@@ -43,6 +46,7 @@ def origin(file: str) -> Origin:
     return Origin.LIBRARY if any(path.is_relative_to(place) for place in _installed_beside(path)) else Origin.OWN
 
 
+_IN_A_ROUTES_PLACE = str(Path(__file__).parents[1] / "first_message.py")
 _STANDARD_LIBRARY = (sysconfig.get_path("stdlib") + "/", sysconfig.get_path("platstdlib") + "/")
 
 
