@@ -8,7 +8,6 @@ from typing import Any
 from gatesocket.hibernation import bound, functions, instances, kinds  # noqa: F401 - they register their kinds
 from gatesocket.hibernation.codec import Decoder, Encoder
 from gatesocket.hibernation.home import Home
-from gatesocket.hibernation.names import Index
 from support.lives import scope
 
 
@@ -34,7 +33,7 @@ def home(
         receive,
         send,
         members,
-        Index(modules, {"state": members, "app.state": app_state}),
+        modules,
         imports=frozenset(imports),
     )
 

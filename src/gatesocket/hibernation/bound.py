@@ -28,15 +28,18 @@ _STATES = {state.value: state for state in WebSocketState}
 
 
 def _save_socket(value: WebSocket, encoder: Encoder) -> Any:
-    members = {name: item for name, item in vars(value).items() if name not in _COMPUTED}
-    data = [value.client_state.value, value.application_state.value]
-    cls = None if type(value) is WebSocket else name_of(type(value))
-    return [*data, attributes(encoder, members), cls] if members or cls else data
+    # Not `.value`, which is a Python function until 3.12.
+    data = [value.client_state._value_, value.application_state._value_]
+    cls, own = type(value), vars(value).keys() - _COMPUTED
+    if cls is WebSocket and not own:
+        return data
+    members = {name: item for name, item in vars(value).items() if name in own}
+    return [*data, attributes(encoder, members), None if cls is WebSocket else name_of(cls)]
 
 
 def _make_socket(data: Any, decoder: Decoder) -> WebSocket:
     home = decoder.home
-    socket: WebSocket | None = home.take_offer(WebSocket)
+    socket: WebSocket | None = decoder.take_offer(WebSocket)
     if socket is None:
         cls = find(data[3]) if len(data) > 3 and data[3] is not None else WebSocket  # noqa: PLR2004
         if not (isinstance(cls, type) and issubclass(cls, WebSocket)):
@@ -103,7 +106,7 @@ register(
 
 
 # Written by the encoder itself, which has to tell it from other dictionaries.
-register(Kind("scope", lambda _value, _encoder: None, lambda _data, decoder: decoder.home.take_scope()))
+register(Kind("scope", lambda _value, _encoder: None, lambda _data, decoder: decoder.take_scope()))
 register(
     Kind(
         "headers",
@@ -181,7 +184,7 @@ def _make_token(data: Any, decoder: Decoder) -> contextvars.Token[Any]:
     if not isinstance(found, contextvars.ContextVar):
         raise SnapshotError(f"the snapshot is damaged: {variable!r} is no context variable")
     value = decoder.decode(current)
-    restored = decoder.home.tokens.pop(found, None)
+    restored = decoder.tokens.pop(found, None)
     if restored is not None:
         found.reset(restored)  # as it was before the outermost token was made: perhaps not set at all
     for item in old:

@@ -18,16 +18,30 @@ what they refer to.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gatesocket.exceptions import SnapshotError
 
 if TYPE_CHECKING:
+    from contextvars import ContextVar, Token
+    from types import CellType
+
     from gatesocket.hibernation.home import Home
 
-__all__ = ["PLAIN", "Decoder", "Encoder", "Kind", "Unsaveable", "kind_of", "register"]
+__all__ = [
+    "COMPOUND",
+    "NUMBERS",
+    "ORDINARY",
+    "PLAIN",
+    "Decoder",
+    "Encoder",
+    "Kind",
+    "Unsaveable",
+    "kind_of",
+    "register",
+]
 
 
 class Unsaveable(Exception):
@@ -60,6 +74,12 @@ class Kind:
 
 PLAIN = frozenset({bool, str, type(None)})
 """Classes whose values JSON knows."""
+NUMBERS = frozenset({float, int})
+"""Classes whose values JSON knows between `-ORDINARY` and `ORDINARY`."""
+ORDINARY = 1e300
+"""A number that Python and JSON agree on: no infinity, no NaN, not more digits than Python reads."""
+COMPOUND = frozenset({dict, list})
+"""Classes of the JSON whose values have to be decoded: all others are as they were."""
 _LONGEST_INT = 8192
 """Bits of an int that is written in decimal: Python refuses to read one of more than 4300 digits."""
 
@@ -95,9 +115,22 @@ class Encoder:
     def __init__(self, home: "Home") -> None:
         self.home = home
         """What the process has of its own accord, and what belongs to the run."""
+        self.cells: dict[int, tuple[int, str]] = {}
+        """The variables of the frames that functions share, by the identity of their cells."""
+        self.shared: set[tuple[int, str]] = set()
+        """Those that a function was found to use."""
+        self.resources: dict[int, Any] = {}
+        """What dependencies with ``yield`` gave, by identity."""
         self._numbers: dict[int, int] = {}
         self._kept: list[object] = []  # an object that goes away would give its id to another
         self._open: set[int] = set()
+
+    def whole(self, value: Any) -> Any:
+        """Return the JSON for all that a variable holds; raises `Unsaveable`."""
+        try:
+            return self.encode(value)
+        except RecursionError:
+            raise Unsaveable(value, "it is nested too deeply", "Keep it in a flatter form") from None
 
     def encode(self, value: Any) -> Any:
         """Return the JSON for *value*; raises `Unsaveable`."""
@@ -112,7 +145,7 @@ class Encoder:
         name = self.home.name_of(value)
         if name is not None:
             return {"$": "name", "v": name}
-        if id(value) in self.home.resources:
+        if id(value) in self.resources:
             raise Unsaveable(
                 value, "it comes from a dependency with `yield`, which is closed when the route hibernates"
             )
@@ -177,6 +210,14 @@ class Decoder:
 
     def __init__(self, home: "Home") -> None:
         self.home = home
+        self.frames: list[Mapping[str, CellType]] = []
+        """The variables that functions share, of the frames that are awake already."""
+        self.tokens: dict[ContextVar[Any], Token[Any]] = {}
+        """What setting the context variables again gave."""
+        self.unfilled: dict[int, list[CellType]] = {}
+        """The variables of functions that are made but not filled yet, by the identity of the function."""
+        self.offered: Any = None
+        """What the framework has made anew in the place of the value that is read next."""
         self._objects: list[Any] = []
 
     def reading(self, what: str) -> "_Reading":
@@ -226,6 +267,16 @@ class Decoder:
         if type(number) is not int or not 0 <= number < len(self._objects) or self._objects[number] is _PENDING:
             raise SnapshotError(f"the snapshot is damaged: there is no object {number!r} to refer to")
         return self._objects[number]
+
+    def take_offer(self, cls: type) -> Any:
+        """Take what was offered for the value being read, if it is a *cls*; None otherwise."""
+        offered, self.offered = self.offered, None
+        return offered if isinstance(offered, cls) else None
+
+    def take_scope(self) -> MutableMapping[str, Any]:
+        """The scope of the new run, or the copy that was made of it again."""
+        offered: MutableMapping[str, Any] | None = self.take_offer(dict)
+        return self.home.scope if offered is None else offered
 
     def pairs(self, data: Any) -> Iterator[tuple[Any, Any]]:
         """Decode a list of pairs."""

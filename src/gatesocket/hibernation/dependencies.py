@@ -55,9 +55,9 @@ class Solved:
         Raises:
             CannotHibernate: one of those waits for the client itself, and would take the next message for its answer.
         """
-        flat = list(_flatten(self.dependant))
-        if not flat:
+        if not getattr(self.dependant, "dependencies", ()):
             return [0, {}, []]
+        flat = list(_flatten(self.dependant))
         needed = [number for number, (_, top) in enumerate(flat) if not self.complete or top.name in again]
         saved: dict[str, Any] = {}
         for number in needed:
@@ -65,7 +65,7 @@ class Solved:
             if call in self.values:
                 mark = encoder.mark
                 try:
-                    saved[str(number)] = encoder.encode(self.values[call])
+                    saved[str(number)] = encoder.whole(self.values[call])
                 except Unsaveable as error:
                     encoder.forget(mark)  # it is resolved again as well
                     _refuse_to_wait_again(call, error)
@@ -150,7 +150,7 @@ def solved_in(frame: FrameType) -> Solved | None:
 
 
 def _by_call(cache: Mapping[Any, Any]) -> dict[_Call, Any]:
-    return {key[0]: value for key, value in cache.items()}
+    return {key[0]: value for key, value in cache.items()} if cache else {}
 
 
 def _flatten(dependant: Any, top: Any = None) -> Iterator[tuple[Any, Any]]:

@@ -58,9 +58,9 @@ def save_cells(names: Iterable[str], cells: Iterable[CellType], encoder: Encoder
     places: list[Any] = []
     new: list[tuple[str, CellType]] = []
     for name, cell in zip(names, cells, strict=True):
-        place = encoder.home.cells.get(id(cell))
+        place = encoder.cells.get(id(cell))
         if place is not None:
-            encoder.home.shared.add(place)
+            encoder.shared.add(place)
             places.append(list(place))
         elif (number := encoder.number_of(cell)) is not None:
             places.append(number)
@@ -98,7 +98,7 @@ def make_cells(places: list[Any], decoder: Decoder) -> tuple[tuple[CellType, ...
             new.append(cell)
         elif isinstance(place, list):
             frame, name = place
-            cell = decoder.home.frames[frame][name]
+            cell = decoder.frames[frame][name]
         else:
             cell = decoder.referred(place)
         if not isinstance(cell, CellType):
@@ -143,7 +143,7 @@ def _make_function(data: Any, decoder: Decoder) -> Any:
     cells, new = make_cells(places, decoder)
     made = FunctionType(code, vars(sys.modules[root.partition(":")[0]]), name, None, cells)
     made.__qualname__ = qualified_name
-    decoder.home.unfilled[id(made)] = new
+    decoder.unfilled[id(made)] = new
     return made
 
 
@@ -151,7 +151,7 @@ def _fill_function(value: Any, data: Any, decoder: Decoder) -> None:
     if isinstance(data, str):
         return
     _reference, _places, contents, defaults, keyword_defaults = data
-    fill_cells(decoder.home.unfilled.pop(id(value)), contents, decoder)
+    fill_cells(decoder.unfilled.pop(id(value)), contents, decoder)
     value.__defaults__ = decoder.decode(defaults)
     value.__kwdefaults__ = decoder.decode(keyword_defaults)
 

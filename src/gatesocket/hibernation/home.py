@@ -4,10 +4,9 @@ The scope of the new run, its ``receive`` and its ``send`` take the place of the
 its own accord is known by its name.
 """
 
-import contextvars
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field
-from types import BuiltinFunctionType, CellType, FunctionType
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 from starlette.websockets import WebSocket
@@ -34,28 +33,27 @@ class Home:
     send: Callable[[Message], Awaitable[None]]
     state: Mapping[str, Any]
     """The members of ``scope["state"]`` when the run began."""
-    index: Index
-    cells: dict[int, tuple[int, str]] = field(default_factory=dict)
-    """Writing: the variables of the frames that functions share, by the identity of their cells."""
-    shared: set[tuple[int, str]] = field(default_factory=set)
-    """Writing: those that a function was found to use."""
-    frames: list[Mapping[str, CellType]] = field(default_factory=list)
-    """Reading: the cells of the frames that are awake already."""
-    tokens: dict[contextvars.ContextVar[Any], contextvars.Token[Any]] = field(default_factory=dict)
-    """Reading: what setting the context variables again gave."""
-    unfilled: dict[int, list[CellType]] = field(default_factory=dict)
-    """Reading: the variables of functions that are made but not filled yet, by the identity of the function."""
-    resources: dict[int, Any] = field(default_factory=dict)
-    """Writing: what dependencies with ``yield`` gave, by identity."""
-    offered: Any = None
-    """Reading: what the framework has made anew in the place of the value that is read next."""
+    modules: Iterable[str] = ()
+    """The modules of the functions that wait: what is to be written may have a name in them."""
     imports: frozenset[str] = frozenset()
     """The names that the frame's function uses."""
+    _index: Index | None = None
+
+    @property
+    def index(self) -> Index:
+        """The names of what every process has: most snapshots hold nothing that has one, so that it is made late."""
+        if self._index is None:
+            members = {"state": self.state}
+            app = self.scope.get("app")
+            if app is not None:
+                members["app.state"] = vars(app.state)["_state"]
+            self._index = Index(self.modules, members)
+        return self._index
 
     def name_of(self, value: Any) -> str | None:
         """The name of what every process has of its own accord; None for a value of this run."""
         cls = type(value)
-        if issubclass(cls, WebSocket) or value is self.scope:
+        if cls is WebSocket or value is self.scope or issubclass(cls, WebSocket):
             return None
         if isinstance(value, type | FunctionType | BuiltinFunctionType) and isinstance(value.__module__, str):
             name = name_of(value)
@@ -88,13 +86,3 @@ class Home:
     def is_scope(self, value: dict[Any, Any]) -> bool:
         """Whether *value* is the scope of the connection, or a copy that a mount or a middleware has made of it."""
         return value is self.scope or (value.get("type") == "websocket" and value.get("asgi") is self.scope.get("asgi"))
-
-    def take_scope(self) -> MutableMapping[str, Any]:
-        """The scope of the new run, or the copy that was made of it again."""
-        offered: MutableMapping[str, Any] | None = self.take_offer(dict)
-        return self.scope if offered is None else offered
-
-    def take_offer(self, cls: type) -> Any:
-        """Take what was offered for the value being read, if it is a *cls*; None otherwise."""
-        offered, self.offered = self.offered, None
-        return offered if isinstance(offered, cls) else None

@@ -19,11 +19,11 @@ import asyncio
 import logging
 import math
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from contextvars import Context, ContextVar, copy_context
-from dataclasses import dataclass, replace
-from types import CellType, FunctionType
+from contextvars import Context, copy_context
+from dataclasses import dataclass
+from types import CellType
 from typing import Any, NoReturn, cast
 
 from gatesocket.clock import Clock, milliseconds
@@ -31,14 +31,11 @@ from gatesocket.exceptions import CannotHibernate, Finding, SnapshotError
 from gatesocket.hibernation import bound, instances, kinds  # noqa: F401 - they register their kinds
 from gatesocket.hibernation.blocks import Block, Hibernate
 from gatesocket.hibernation.blueprint import Blueprint
-from gatesocket.hibernation.codec import PLAIN, Decoder
-from gatesocket.hibernation.dependencies import Answers, install_overrides
+from gatesocket.hibernation.dependencies import install_overrides
 from gatesocket.hibernation.entry import ACTIVE, Activation
-from gatesocket.hibernation.functions import fill_cells, make_cells
 from gatesocket.hibernation.home import Home
-from gatesocket.hibernation.names import Index
 from gatesocket.hibernation.saving import save
-from gatesocket.hibernation.snapshot import Frame, Snapshot, name_of
+from gatesocket.hibernation.snapshot import Snapshot, name_of
 from gatesocket.hibernation.stack import Live, walk
 from gatesocket.hibernation.tasks import InContext, Spawned, own_place, watch_tasks
 from gatesocket.hibernation.timers import (
@@ -50,8 +47,8 @@ from gatesocket.hibernation.timers import (
     has_deadline,
     set_deadline,
 )
-from gatesocket.hibernation.transform import Unit
-from gatesocket.hibernation.units import adopt, adopt_called, unit_named, unit_of
+from gatesocket.hibernation.units import adopt_called
+from gatesocket.hibernation.waking import Waking
 
 __all__ = ["Hibernated", "Run", "run"]
 
@@ -145,36 +142,30 @@ class Run:
         self._clock = clock
         self._stays = stays
         self._next_message = next_message
-        self._given = Snapshot.load(snapshot) if snapshot is not None else None
-        self._asleep: list[Frame] = list(self._given.frames) if self._given else []
-        for asleep in self._asleep:
-            # Before anything runs: is it still there, and does it read as it did?
-            if asleep.point not in unit_named(asleep.key).points:
-                raise SnapshotError(f"the snapshot is damaged: {asleep.name} has no point {asleep.point}")
-        if self._asleep and self._asleep[-1].direct:
-            raise SnapshotError(f"the snapshot is damaged: nothing is left of what {self._asleep[-1].name} awaits")
-        self._decoder = Decoder(self._home(frame.key for frame in self._asleep))
+        self._home = Home(self.scope, self.receive, self.send, self.state)
+        self._waking = None if snapshot is None else Waking(Snapshot.load(snapshot), self._home)
         self._refusal: CannotHibernate | SnapshotError | None = None
         self._left: list[Activation] = []
         self._task: asyncio.Task[Any] | None = None
         self._outside: Context = copy_context()
         self._giving_back = 0
-        self._answers: Answers | None = None
         self._spawned: list[Spawned] = []
 
     async def drive(self, app: App) -> Hibernated | None:
         """Call the app, and bring its end into the form that `run` promises."""
-        given = self._given
-        if given is not None and given.until is not None and not self._waits_here(given.due, receiving=False):
-            return Hibernated(given.dump(), given.due, asleep=True)
+        waking = self._waking
+        if waking is not None and waking.snapshot.until is not None:
+            given = waking.snapshot
+            if not self._waits_here(given.due, receiving=False):
+                return Hibernated(given.dump(), given.due, asleep=True)
         self._task = asyncio.current_task()
         watch_tasks(asyncio.get_running_loop())
         for provider in self._blueprint.providers:
             install_overrides(provider)
-        context = copy_context()
+        context = self._outside.copy()
         context.run(ACTIVE.set, self)
-        if self._given is not None:
-            context.run(self._restore_surroundings, self._given)
+        if waking is not None:
+            context.run(waking.restore_surroundings)
         try:
             await InContext(self._call(app), context)
         except Hibernate:
@@ -184,12 +175,13 @@ class Run:
         finally:
             # What knows the run would otherwise live until the garbage collector finds it.
             self._left = []
-            del self._decoder
+            self._waking = None
+            del self._home
         if self._refusal is not None:
             raise self._refusal
-        if self._asleep:
+        if waking is not None and waking.asleep:
             raise SnapshotError(
-                f"the app ended without coming back to where the route waits, in {self._asleep[0].name}"
+                f"the app ended without coming back to where the route waits, in {waking.asleep[0].name}"
             )
         return self.result
 
@@ -203,12 +195,14 @@ class Run:
         if self._left and not self._giving_back:
             raise Hibernate
         try:
-            self._check_task()
+            if asyncio.current_task() is not self._task:
+                self._refuse_task()
             if self._giving_back:
                 what = "the end of a `with` waits for the client, and hibernation has to leave the block"
                 place = own_place(sys._getframe(1))  # noqa: SLF001
                 raise CannotHibernate(Finding(*place, what, "Receive in the block, before it ends"))  # noqa: TRY301
-            self._arm()
+            if self.disarmed:
+                self._arm()
             message = self._next_message()
             if message is None and self._spawned:
                 await self._await_tasks()
@@ -217,7 +211,7 @@ class Run:
                 return message
             live = walk(sys._getframe())  # noqa: SLF001
             deadlines = self._deadlines(live)
-            if self._waits_here(earliest(deadlines.values()), receiving=True):
+            if deadlines and self._waits_here(earliest(deadlines.values()), receiving=True):
                 # The event loop cancels this when the first of the blocks runs out.
                 await asyncio.get_running_loop().create_future()
             self._leave(live, deadlines)
@@ -255,14 +249,13 @@ class Run:
     def _leave(
         self, live: list[Live], deadlines: dict[tuple[int, int], int | None], until: int | None = None
     ) -> NoReturn:
-        snapshot = save(live, lambda: self._home(each.unit.key for each in live), self._outside)
-        if deadlines or until is not None:
-            snapshot = replace(snapshot, deadlines=deadlines, until=until)
-        self.result = Hibernated(snapshot.dump(), snapshot.due, asleep=until is not None)
-        self._left = [each.activation for each in live]
+        snapshot = save(live, self._home, self._outside)
+        snapshot.deadlines, snapshot.until = deadlines, until
+        self.result = Hibernated(snapshot.dump(), snapshot.due, until is not None)
         for each in live:
-            each.activation.left = True
-            each.activation.ends = each.ends
+            activation = each.activation
+            activation.left, activation.ends = True, each.ends
+            self._left.append(activation)
         raise Hibernate
 
     # Timers.
@@ -304,63 +297,29 @@ class Run:
             raise Hibernate
         frame = sys._getframe(2)  # noqa: SLF001 - transformed code, through entry.begin
         arguments = dict(frame.f_locals)
-        if not self._asleep:
+        waking = self._waking
+        if waking is None or not waking.asleep:
             return Activation(self, arguments, cells)
-        if self._asleep[0].key != key:
-            if key in self._blueprint.endpoints:
-                # Nothing of it must run: it would begin from its top, in the middle of a conversation.
-                self._refuse(SnapshotError(f"{self._asleep[0].name} waits, but the connection leads to {name_of(key)}"))
-            return Activation(self, arguments, cells)
-        saved = self._asleep.pop(0)
-        home = self._decoder.home
-        number = len(home.frames)
-        home.frames.append({name: cells[name] for name in frame.f_code.co_cellvars} if cells else {})
-        home.imports = unit_of(frame.f_code).names
-        values = {}
-        with self._decoder.reading(f"where {saved.name} waits"):
-            for name, data in saved.locals.items():
-                home.offered = arguments.get(name)
-                values[name] = data if type(data) in PLAIN else self._decoder.decode(data)
-        home.offered = None
-        activation = Activation(self, arguments, cells, at=saved.point, saved=values, direct=saved.direct)
-        given = cast("Snapshot", self._given)  # what is asleep was
-        activation.deadlines = {block: due for (frame, block), due in given.deadlines.items() if frame == number}
-        activation.until = None if self._asleep else given.until
-        return activation
+        following = waking.asleep[0]
+        if following.key == key:
+            return waking.wake(self, frame, arguments, cells)
+        if key in self._blueprint.endpoints:
+            # Nothing of it must run: it would begin from its top, in the middle of a conversation.
+            self._refuse(SnapshotError(f"{following.name} waits, but the connection leads to {name_of(key)}"))
+        return Activation(self, arguments, cells)
+
+    def next_frame(self) -> Coroutine[Any, Any, Any]:
+        """Start the function that the one just woken awaits."""
+        waking = cast("Waking", self._waking)  # only a woken function asks
+        return waking.next_frame()
 
     def expect(self, function: Any, arguments: tuple[Any, ...]) -> None:
         """Look at what a point is about to call."""
         adopt_called(function, arguments)
 
-    def next_frame(self) -> Coroutine[Any, Any, Any]:
-        """Start the next saved function again; what it was once called with doesn't matter any more."""
-        frame = self._asleep[0]
-        unit = unit_named(frame.key)
-        with self._decoder.reading(f"where {unit.name} waits"):
-            function = self._function(unit, frame)
-        positional = [None] * unit.code.co_argcount
-        names = unit.code.co_varnames[unit.code.co_argcount :][: unit.code.co_kwonlyargcount]
-        made: Coroutine[Any, Any, Any] = function(*positional, **dict.fromkeys(names))
-        return made
-
-    def _function(self, unit: Unit, frame: Frame) -> FunctionType:
-        """The function of a frame that its caller awaits directly."""
-        if isinstance(frame.cells, str):
-            found = self._decoder.home.named(frame.cells)
-            if not isinstance(found, FunctionType) or adopt(found) is not unit:
-                raise SnapshotError(f"{frame.cells!r} has changed since the route hibernated")
-            return found
-        places, contents = frame.cells or ([], [])
-        cells, new = make_cells(places, self._decoder)
-        fill_cells(new, contents, self._decoder)
-        module = sys.modules[frame.key.partition(":")[0]]
-        return FunctionType(unit.code, vars(module), unit.code.co_name, None, cells)
-
     def answer(self, dependency: Callable[..., Any]) -> Callable[[], Awaitable[Any]] | None:
         """What takes the place of a FastAPI dependency while the route wakes; None if it is to be resolved."""
-        if self._answers is None or not self._asleep:
-            return None
-        return self._answers.get(dependency, self.scope.get("route"))
+        return None if self._waking is None else self._waking.answer(dependency)
 
     @contextmanager
     def giving_back(self) -> Iterator[None]:
@@ -376,29 +335,6 @@ class Run:
             raise
         finally:
             self._giving_back -= 1
-
-    def _home(self, keys: Iterable[str]) -> Home:
-        modules = dict.fromkeys(key.partition(":")[0] for key in keys)
-        members: dict[str, Mapping[str, Any]] = {"state": self.state}
-        app = self.scope.get("app")
-        if app is not None:
-            members["app.state"] = vars(app.state)["_state"]
-        return Home(self.scope, self.receive, self.send, self.state, Index(modules, members))
-
-    def _restore_surroundings(self, snapshot: Snapshot) -> None:
-        """Put the state and the context variables back, before the app is called."""
-        with self._decoder.reading("what it has kept"):
-            if snapshot.dependencies is not None:
-                self._answers = Answers.load(snapshot.dependencies, self._decoder)
-            if snapshot.state:
-                state = self.scope.setdefault("state", {})
-                for name, data in snapshot.state.items():
-                    state[name] = self._decoder.decode(data)
-            for place, data in snapshot.context:
-                variable = self._decoder.home.named(place)
-                if not isinstance(variable, ContextVar):
-                    raise SnapshotError(f"the snapshot is damaged: {place!r} is no context variable")
-                self._decoder.home.tokens[variable] = variable.set(self._decoder.decode(data))
 
     # Tasks, and refusals.
 
@@ -427,11 +363,9 @@ class Run:
                 )
             )
 
-    def _check_task(self) -> None:
+    def _refuse_task(self) -> NoReturn:
         """Refuse a receive in a task that the route has spawned."""
         task = asyncio.current_task()
-        if task is self._task:
-            return
         places = [(spawned.file, spawned.line) for spawned in self._spawned if spawned.task is task]
         file, line = places[0] if places else own_place(sys._getframe(2))  # noqa: SLF001
         what = "a task that begins here waits for the client: only the route itself can hibernate"

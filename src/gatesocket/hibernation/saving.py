@@ -1,6 +1,6 @@
 """What is saved of the waiting functions, and how it is said that something can't be."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.websockets import WebSocket
 
 from gatesocket.exceptions import CannotHibernate, Finding
-from gatesocket.hibernation.codec import PLAIN, Encoder, Unsaveable
+from gatesocket.hibernation.codec import NUMBERS, ORDINARY, PLAIN, Encoder, Unsaveable
 from gatesocket.hibernation.entry import ACTIVE
 from gatesocket.hibernation.functions import named_function, save_cells
 from gatesocket.hibernation.home import Home
@@ -28,22 +28,23 @@ _ADVICE = (
 )
 
 
-def save(live: list["Live"], new_home: Callable[[], Home], outside: Context) -> Snapshot:
+def save(live: list["Live"], home: Home, outside: Context) -> Snapshot:
     """Write down where the functions *live* wait, outermost first.
 
     Args:
         live: the transformed functions on the stack.
-        new_home: makes what the values refer to but don't contain.
+        home: what the values refer to but don't contain.
         outside: the context variables before the app was called.
 
     Raises:
         CannotHibernate: something that is still needed can't be saved.
     """
     plan = _Plan()
+    home.modules = [each.unit.module for each in live]
     while True:
-        attempt = _Attempt(live, new_home(), outside, plan)
+        attempt = _Attempt(live, home, outside, plan)
         snapshot = attempt.snapshot()
-        if not plan.learn(attempt.home.shared, attempt.resolved, attempt.called):
+        if not plan.learn(attempt.encoder.shared, attempt.resolved, attempt.called):
             return snapshot
 
 
@@ -78,9 +79,10 @@ class _Attempt:
         for number, each in enumerate(live):
             if each.activation.cells:
                 own = each.unit.code.co_cellvars
-                home.cells |= {id(cell): (number, name) for name, cell in each.activation.cells.items() if name in own}
-            if each.solved is not None:
-                home.resources |= each.solved.resources()
+                shared = each.activation.cells.items()
+                self.encoder.cells |= {id(cell): (number, name) for name, cell in shared if name in own}
+            if each.solved is not None and each.solved.values:
+                self.encoder.resources |= each.solved.resources()
 
     def snapshot(self) -> Snapshot:
         dependencies = None
@@ -103,44 +105,63 @@ class _Attempt:
             closure = tuple(live.activation.cells[name] for name in free)
             cells = named_function(self.home, unit.code, closure)
             if cells is None:
-                if not all(id(cell) in self.home.cells for cell in closure):
+                if not all(id(cell) in self.encoder.cells for cell in closure):
                     # It shares variables with functions that aren't saved, and that its caller knows where to find.
                     self.called.add(number)
                 cells = save_cells(free, closure, self.encoder)
         names = point.live.after if direct else point.live.again
         if self.plan.needed:
             names |= {name for frame, name in self.plan.needed if frame == number}
-        members = live.members
+        sockets = []
         if entered:  # the framework goes on with its socket: behind a dependency, in a handler of exceptions
-            given = live.activation.arguments.items()
-            names |= {name for name, value in given if isinstance(value, WebSocket) and members.get(name) is value}
-        saved = {}
-        for name in _in_order(names):
-            if name not in members or name in free:
-                continue
-            value = members[name]
-            if type(value) in PLAIN:
-                saved[name] = value
+            for name, value in live.activation.arguments.items():
+                if isinstance(value, WebSocket) and live.members.get(name) is value:
+                    sockets.append(name)
+            if not names.issuperset(sockets):
+                names = names.union(sockets)
+        saved = self.locals(number, live, names, sockets, entered=entered)
+        return Frame(unit.key, point.number, direct, saved, cells)
+
+    def locals(
+        self, number: int, live: "Live", names: frozenset[str], sockets: list[str], *, entered: bool
+    ) -> dict[str, Any]:
+        members = live.members
+        ordered = _in_order(names)
+        try:
+            saved = dict(zip(ordered, map(members.__getitem__, ordered), strict=True))
+        except KeyError:  # some of them aren't set
+            saved = {name: members[name] for name in ordered if name in members}
+        if sockets:  # before what holds them: read in this order, they are those that the framework goes on with
+            saved = dict.fromkeys(sockets) | saved
+        for name, value in [*saved.items()]:
+            cls = type(value)
+            if cls in PLAIN or (cls in NUMBERS and -ORDINARY < value < ORDINARY):
                 continue
             if live.activation.blocks and _is_own_manager(live, name, value):
+                del saved[name]
                 continue
             mark = self.encoder.mark
             try:
-                saved[name] = self.encoder.encode(value)
+                saved[name] = self.encoder.whole(value)
             except Unsaveable as error:
+                del saved[name]
                 self.encoder.forget(mark)
                 if live.activation.arguments.get(name, live) is value and (entered or number):
                     (self.resolved.add(name) if entered else self.called.add(number))
                 elif not _is_given(live, name, value):
                     raise CannotHibernate(_finding(live, name, error)) from error
-        return Frame(unit.key, point.number, direct, saved | _lines(saved, members), cells)
+        if ordered and ordered[0][0] == ".":  # our own names come first
+            saved |= _lines(saved, members)
+        return saved
 
     def state(self) -> dict[str, Any]:
         """What the app has put into ``scope["state"]``."""
         before: Mapping[str, Any] = self.home.state
-        members = self.home.scope.get("state", {}).items()
-        new = {name: value for name, value in members if name not in before or before[name] is not value}
-        return {name: self.surrounding(f"websocket.state.{name}", value) for name, value in new.items()}
+        saved = {}
+        for name, value in self.home.scope.get("state", {}).items():
+            if name not in before or before[name] is not value:
+                saved[name] = self.surrounding(f"websocket.state.{name}", value)
+        return saved
 
     def context(self) -> list[tuple[str, Any]]:
         """What the app has put into context variables of its own."""
@@ -155,7 +176,7 @@ class _Attempt:
 
     def surrounding(self, name: str, value: Any) -> Any:
         try:
-            return self.encoder.encode(value)
+            return self.encoder.whole(value)
         except Unsaveable as error:
             raise CannotHibernate(_finding(self.live[-1], name, error)) from error
 

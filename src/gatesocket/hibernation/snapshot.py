@@ -86,18 +86,18 @@ class Snapshot:
     @property
     def due(self) -> int | None:
         """When to wake the route if nothing else does, in milliseconds since the epoch; None for never."""
+        if not self.deadlines:
+            return self.until
         return earliest((self.until, *self.deadlines.values()))
 
     def dump(self) -> bytes:
         """Write the snapshot."""
-        content: dict[str, Any] = {
-            "py": _PYTHON,
-            "lib": _LIBRARY,
-            "f": [
-                [frame.key, frame.point, int(frame.direct), frame.locals, *([frame.cells] if frame.cells else [])]
-                for frame in self.frames
-            ],
-        }
+        frames: list[list[Any]] = []
+        for frame in self.frames:
+            frames.append([frame.key, frame.point, int(frame.direct), frame.locals])
+            if frame.cells:
+                frames[-1].append(frame.cells)
+        content: dict[str, Any] = {"py": _PYTHON, "lib": _LIBRARY, "f": frames}
         if self.state:
             content["s"] = self.state
         if self.context:
@@ -136,11 +136,12 @@ class Snapshot:
             if content["py"] != _PYTHON:
                 raise SnapshotError(f"the route hibernated under Python {content['py']} and can't wake under {_PYTHON}")
             frames = tuple([_frame(*frame) for frame in content["f"]])
-            context = [(name, value) for name, value in content.get("c", ())]
             state = content.get("s", {})
             if not frames or not isinstance(state, dict):
                 raise SnapshotError("the snapshot is damaged: nothing is in it")
-            deadlines = {(frame, block): _time(time) for frame, block, time in content.get("t", ())}
+            context = [(name, value) for name, value in content["c"]] if "c" in content else []
+            timed = content.get("t", ())
+            deadlines = {(frame, block): _time(time) for frame, block, time in timed} if timed else {}
             return cls(frames, state, context, content.get("d"), deadlines, _time(content.get("u")))
         except (LookupError, RecursionError, TypeError, ValueError, zlib.error) as error:
             raise SnapshotError(f"the snapshot is damaged: {error}") from error

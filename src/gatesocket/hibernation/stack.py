@@ -44,8 +44,9 @@ class Live:
 
 _passed: dict[int, CodeType] = {}
 """Framework code that is only passed on the way, by identity: nearly all of a stack."""
-_positions: dict[tuple[int, int], tuple[int | None, ...]] = {}
-"""Places in transformed code, by its identity and the instruction: units are kept for good."""
+_at: dict[tuple[int, int], Point] = {}
+"""The point that an instruction of transformed code was seen to wait at, by the identity of the code: units are kept
+for good."""
 
 
 def walk(frame: FrameType | None) -> list[Live]:
@@ -56,53 +57,61 @@ def walk(frame: FrameType | None) -> list[Live]:
     """
     found: list[Live] = []
     findings: list[Finding] = []
-    inner: FrameType | None = None
     last: Live | None = None
-    while frame is not None and (code := frame.f_code) is not IN_CONTEXT:
-        called = last if last is not None and last.frame is inner else None
-        if id(code) in _passed:
-            if called is not None:
-                called.enter()
-        elif is_transformed(code):
+    passed = _passed
+    while True:
+        while frame is not None and id(frame.f_code) in passed:
+            frame = frame.f_back
+        if frame is None or (code := frame.f_code) is IN_CONTEXT:
+            break
+        called = last if last is not None and last.frame.f_back is frame else None
+        if is_transformed(code):
             live = _live(frame, direct=called is not None)
             if isinstance(live, Finding):
                 findings.append(live)
             else:
                 found.append(live)
                 last = live
-        elif origin(code.co_filename) is not Origin.FRAMEWORK:
+                outer = frame.f_back
+                if outer is not None and id(outer.f_code) in passed:
+                    live.enter()
+        elif origin(code.co_filename) is Origin.FRAMEWORK:
+            _note(frame, last)
+            if called is not None:
+                called.enter()
+        else:
             what = f"{code.co_qualname} can't hibernate here: it was not transformed"
             remedy = "Await it directly from the route, or receive in the route itself"
             findings.append(Finding(code.co_filename, frame.f_lineno, what, remedy))
-        elif not solves(code):
-            _passed[id(code)] = code
-            continue
-        elif last is not None:
-            last.solved = solved_in(frame) or last.solved
-            if called is not None:
-                called.enter()
-        inner, frame = frame, frame.f_back
+        frame = frame.f_back
     if findings:
         raise CannotHibernate(*findings)
     return found[::-1]
 
 
+def _note(frame: FrameType, last: Live | None) -> None:
+    """Take what is to be known of a frame of the framework's; code without any is only passed from now on."""
+    code = frame.f_code
+    if not solves(code):
+        _passed[id(code)] = code
+    elif last is not None:
+        last.solved = solved_in(frame) or last.solved
+
+
 def _live(frame: FrameType, *, direct: bool) -> Live | Finding:
+    code = frame.f_code
     members: Any = frame.f_locals
-    unit = unit_of(frame.f_code)
+    unit = unit_of(code)
     point = unit.points.get(members.get(".p", 0))
-    if point is None or not _is_at(frame, point):
-        what = f"{unit.name} can't hibernate here: its source doesn't show that this waits for the client"
-        remedy = "Receive in a plain `await` in the body of the function"
-        return Finding(frame.f_code.co_filename, frame.f_lineno, what, remedy)
-    return Live(frame, members, unit, point, members[".a"], direct)
+    if point is not None and (point is _at.get((id(code), frame.f_lasti)) or _is_at(frame, point)):
+        return Live(frame, members, unit, point, members[".a"], direct)
+    what = f"{unit.name} can't hibernate here: its source doesn't show that this waits for the client"
+    remedy = "Receive in a plain `await` in the body of the function"
+    return Finding(code.co_filename, frame.f_lineno, what, remedy)
 
 
 def _position(code: CodeType, instruction: int) -> tuple[int | None, ...]:
-    known = _positions.get((id(code), instruction))
-    if known is None:
-        known = _positions[id(code), instruction] = next(islice(code.co_positions(), instruction, None))
-    return known
+    return next(islice(code.co_positions(), instruction, None))
 
 
 def _is_at(frame: FrameType, point: Point) -> bool:
@@ -110,4 +119,7 @@ def _is_at(frame: FrameType, point: Point) -> bool:
     position = _position(frame.f_code, frame.f_lasti // 2)
     if None in position:  # Python was told not to keep them (-X no_debug_ranges)
         return point.position[0] <= frame.f_lineno <= point.position[1]
-    return position == point.position
+    if position == point.position:
+        _at[id(frame.f_code), frame.f_lasti] = point
+        return True
+    return False

@@ -98,6 +98,11 @@ class Unit:
     """The names that the function uses."""
 
     @property
+    def module(self) -> str:
+        """The module that the function's globals are of."""
+        return self.key.partition(":")[0]
+
+    @property
     def name(self) -> str:
         """The function's qualified name."""
         return self.source.code.co_qualname

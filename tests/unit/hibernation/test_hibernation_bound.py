@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from gatesocket.exceptions import SnapshotError
 from gatesocket.hibernation.bound import SocketMessages
-from gatesocket.hibernation.codec import Unsaveable
+from gatesocket.hibernation.codec import Decoder, Unsaveable
 from gatesocket.hibernation.home import Home
 from support.values import home, moved, other, read, through, written
 
@@ -73,13 +73,14 @@ def test_a_socket_of_the_apps_own_class_keeps_its_class_and_attributes_and_not_w
 def test_what_the_framework_has_made_anew_is_taken_for_the_socket() -> None:
     at = home()
     later = other(at)
-    made = later.offered = User(later.scope, later.receive, later.send)
+    decoder = Decoder(later)
+    made = decoder.offered = User(later.scope, later.receive, later.send)
 
-    found = moved(socket(at), at, later)
+    found = decoder.decode(written(socket(at), at))
 
     assert found is made
     assert found.client_state is WebSocketState.CONNECTED
-    assert later.offered is None
+    assert decoder.offered is None
 
 
 @pytest.mark.parametrize(
@@ -142,10 +143,11 @@ def test_planted_messages_are_refused(data: Any) -> None:
 def test_a_copy_of_the_scope_is_the_copy_that_a_mount_makes_again() -> None:
     at = home()
     later = other(at)
-    later.offered = copy = dict(later.scope)
+    decoder = Decoder(later)
+    decoder.offered = copy = dict(later.scope)
 
-    assert moved(dict(at.scope), at, later) is copy
-    assert moved(at.scope, at, later) is later.scope
+    assert decoder.decode(written(dict(at.scope), at)) is copy
+    assert decoder.decode(written(at.scope, at)) is later.scope
 
 
 def test_headers_query_and_url_are_written_as_they_are() -> None:
@@ -230,8 +232,9 @@ def test_a_variable_that_was_not_set_is_not_set_again() -> None:
         data = written(TENANT.set("inner"), at)
 
         def later() -> str:
-            at.tokens[TENANT] = TENANT.set("inner")  # as the run does, before the app is called
-            TENANT.reset(read(data, at))
+            decoder = Decoder(at)
+            decoder.tokens[TENANT] = TENANT.set("inner")  # as the run does, before the app is called
+            TENANT.reset(decoder.decode(data))
             return TENANT.get("nothing")
 
         return contextvars.Context().run(later)

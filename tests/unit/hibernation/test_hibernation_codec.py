@@ -139,11 +139,11 @@ def test_the_scope_and_its_copies_are_the_scope_of_the_run_that_reads() -> None:
 
 def test_what_a_yield_dependency_gave_is_refused_wherever_it_is() -> None:
     session = ["a session"]
-    at = home()
-    at.resources = {id(session): session}
+    encoder = Encoder(home())
+    encoder.resources = {id(session): session}
 
     with pytest.raises(Unsaveable, match="it comes from a dependency with `yield`") as refused:
-        written({"db": session}, at)
+        encoder.encode({"db": session})
     assert (refused.value.path, refused.value.value) == ("['db']", session)
 
 

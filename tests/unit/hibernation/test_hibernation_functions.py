@@ -123,15 +123,15 @@ def test_a_variable_that_can_not_be_saved_is_named() -> None:
 def test_a_variable_of_a_frame_is_the_frames() -> None:
     add = adder(5)
     (cell,) = add.__closure__
-    at, later = home(), home()
-    at.cells = {id(cell): (0, "n")}
+    encoder, decoder = Encoder(home()), Decoder(home())
+    encoder.cells = {id(cell): (0, "n")}
     fresh = types.CellType(70)
-    later.frames = [{"n": fresh}]
+    decoder.frames = [{"n": fresh}]
 
-    found = moved(add, at, later)
+    found = decoder.decode(encoder.encode(add))
     found(1)
 
-    assert at.shared == {(0, "n")}
+    assert encoder.shared == {(0, "n")}
     assert fresh.cell_contents == 71
 
 

@@ -55,7 +55,24 @@ async def test_only_what_is_needed_afterwards_is_saved() -> None:
     outer, inner = locals_of(connection)
     assert set(outer) == {"needed", "websocket"}
     assert set(inner) == {"question", "websocket"}
-    assert inner["websocket"] == {"$": "ref", "v": 1}
+    assert inner["websocket"] == {"$": "ref", "v": 0}
+
+
+async def test_the_socket_comes_before_what_holds_it_so_that_waking_takes_the_frameworks_for_it() -> None:
+    async def route(websocket: WebSocket, room: str = "lobby") -> None:
+        await websocket.accept()
+        by_room = {room: websocket}
+        await websocket.receive_text()
+        await by_room[room].send_text("a")
+
+    app = FastAPI()
+    app.websocket("/")(route)
+    connection = Connection(app)
+    await connection.connect()
+
+    (saved,) = locals_of(connection)
+    assert list(saved) == ["websocket", "by_room", "room"]
+    assert saved["by_room"] == {"lobby": {"$": "ref", "v": 0}}
 
 
 async def test_a_local_that_can_not_be_saved_is_named_with_its_type_and_where_it_was_set() -> None:
@@ -112,6 +129,42 @@ async def test_an_article_fits_its_noun_and_a_remedy_may_be_better_than_the_usua
 
     assert "holds an asyncio.locks.Event, which" in (await refused(serving(route))).what
     assert (await refused(serving(other))).remedy.startswith("Call it by its name")
+
+
+async def test_a_value_that_is_nested_too_deeply_is_refused_and_not_an_error_of_the_routes() -> None:
+    async def route(websocket: WebSocket) -> None:
+        await websocket.accept()
+        nested: list[Any] = []
+        for _ in range(5000):
+            nested = [nested]
+        try:
+            await websocket.receive_text()
+        except Exception:
+            nested = []
+        await websocket.send_text(str(len(nested)))
+
+    finding = await refused(serving(route))
+
+    assert "'nested' (set at line" in finding.what
+    assert finding.what.endswith("holds a list, which can't be saved: it is nested too deeply")
+    assert finding.remedy == "Keep it in a flatter form"
+
+
+@pytest.mark.parametrize(
+    "number", [float("inf"), float("nan"), 1e300, -(10**400), 10**5000], ids=("inf", "nan", "1e300", "-1e400", "1e5000")
+)
+async def test_numbers_that_json_does_not_know_come_back_as_they_were(number: float) -> None:
+    async def route(websocket: WebSocket) -> None:
+        await websocket.accept()
+        kept = number
+        await websocket.receive_text()
+        await websocket.send_text(f"{type(kept).__name__} {kept:x}" if type(kept) is int else repr(kept))
+
+    connection = Connection(serving(route))
+    await connection.connect()
+    await connection.say("a")
+
+    assert connection.texts == [f"int {number:x}" if type(number) is int else repr(number)]
 
 
 async def test_what_a_with_gave_is_given_again_if_it_can_not_be_saved() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -66,6 +67,24 @@ def test_a_snapshot_is_compressed_if_that_makes_it_smaller() -> None:
     assert small[2:3] == b"j"
     assert large[2:3] == b"z"
     assert len(large) < 300
+
+
+@pytest.mark.parametrize("depth", [195, 196, 197, 200, 201, 249, 250, 251, 255, 256, 400])
+@pytest.mark.parametrize("around", [lambda inner: [inner], lambda inner: {"inner": inner}], ids=["lists", "dicts"])
+def test_nesting_may_be_deeper_than_the_fast_reader_and_writer_go(depth: int, around: Callable[[Any], Any]) -> None:
+    """pydantic_core reads 200 levels and writes 254, four of which are the snapshot's own; Python's own go on."""
+    value: Any = 7
+    for _ in range(depth):
+        value = around(value)
+    snapshot = Snapshot((Frame("a:f#1", 1, direct=False, locals={"value": value}),))
+
+    assert Snapshot.load(snapshot.dump()) == snapshot
+
+
+def test_a_lone_surrogate_is_kept() -> None:
+    snapshot = Snapshot((Frame("a:f#1", 1, direct=False, locals={"half": "\ud83d"}),))
+
+    assert Snapshot.load(snapshot.dump()) == snapshot
 
 
 def test_what_the_library_does_not_know_is_ignored() -> None:

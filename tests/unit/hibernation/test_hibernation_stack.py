@@ -53,6 +53,23 @@ async def test_the_functions_on_the_way_are_found_outermost_first() -> None:
     assert connection.texts == ["?", "b"]
 
 
+async def test_a_fastapi_route_without_dependencies_is_led_back_to_its_endpoint() -> None:
+    app = FastAPI()
+
+    @app.websocket("/")
+    async def route(websocket: WebSocket, name: str = "guest") -> None:
+        await websocket.accept()
+        while True:
+            await websocket.send_text(f"{name}: {await websocket.receive_text()}")
+
+    connection = Connection(app)
+    await connection.connect()
+    await connection.say("a")
+    assert waiting(connection) == [("route", 1, False)]
+    await connection.say("b")
+    assert connection.texts == ["guest: a", "guest: b"]
+
+
 async def test_a_function_that_was_not_transformed_on_the_way_is_named_with_its_line() -> None:
     namespace: dict[str, Any] = {"__name__": "nowhere"}
     exec("async def helper(websocket):\n\n    return await websocket.receive_text()", namespace)
