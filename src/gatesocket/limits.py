@@ -3,6 +3,7 @@
 Hardly any of them can be raised; they are named here so that no other module carries a bare number, and so that a test
 can make them small. "Quotas" is https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html and its page
 for WebSocket APIs, apigateway-execution-service-websocket-limits-table.html.
+The "facts sheet" that comments cite, here and elsewhere, is docs/api-gateway-facts.md.
 """
 
 from typing import Final
