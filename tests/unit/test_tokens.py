@@ -62,7 +62,7 @@ async def test_a_valid_token_gives_its_claims() -> None:
         {"aud": None},
         {"nbf": datetime.now(UTC) + timedelta(hours=1)},
     ],
-    ids=str,
+    ids=["over", "without an end", "nobody's", "a number's", "another issuer's", "another's", "for nobody", "not yet"],
 )
 async def test_a_token_for_somebody_else_or_another_time_is_refused(changed: dict[str, Any]) -> None:
     assert await checker()(signed(**changed)) is None
