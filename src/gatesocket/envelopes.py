@@ -41,6 +41,9 @@ LONGEST_NAME: Final = 64
 ERRORS_SHOWN: Final = 20
 """Entries of `Error.errors`: whoever sends a list of a thousand wrong items learns enough from these."""
 
+ERRORS_TOLD: Final = 3
+"""Entries of `Error.errors` that its detail puts into words."""
+
 LONGEST_TEXT: Final = 200
 """Characters of what a client wrote that come back in one place of an error."""
 
@@ -64,7 +67,7 @@ class Error(BaseModel):
     """``malformed``: no JSON, or no envelope. ``unknown-type``: not one of those the route takes. ``invalid``: its data
     don't fit its type."""
     detail: str
-    """One sentence for a person."""
+    """What is wrong, in words for a person."""
     errors: list[ErrorDetail] = []
 
 
@@ -174,15 +177,14 @@ class Kinds(Generic[M]):
         try:
             kind = self.by_type.get(name := Envelope[_Anything].model_validate_json(text).type)
         except ValidationError as error:
-            detail = 'expected a JSON object {"type": …, "id": …, "data": {…}}'
-            raise BadMessage(_error("malformed", detail, error), _id_in(text)) from None
+            raise BadMessage(_error("malformed", error), _id_in(text)) from None
         if kind is None:
             expected = ", ".join(sorted(self.by_type))
             raise BadMessage(Error(code="unknown-type", detail=f"no type {name!r}; there are {expected}"), _id_in(text))
         try:
             return Envelope[kind].model_validate_json(text)  # type: ignore[valid-type]
         except ValidationError as error:
-            raise BadMessage(_error("invalid", f"the data don't fit the type {name!r}", error), _id_in(text)) from None
+            raise BadMessage(_error("invalid", error), _id_in(text)) from None
 
 
 def kinds_in(form: Any) -> Iterator[Any]:
@@ -217,18 +219,19 @@ def _id_in(text: str) -> str | None:
     return found if isinstance(found, str) and 0 < len(found) <= LONGEST_NAME else None
 
 
-def _error(code: str, detail: str, error: ValidationError) -> Error:
-    found = error.errors(include_url=False, include_context=False, include_input=False)[:ERRORS_SHOWN]
-    return Error(
-        code=code,
-        detail=detail,
-        errors=[
-            ErrorDetail(
-                type=each["type"],
-                # A part may be a key that the client has made up.
-                loc=[part if isinstance(part, int) else part[:LONGEST_NAME] for part in each["loc"]],
-                msg=each["msg"][:LONGEST_TEXT],
-            )
-            for each in found
-        ],
-    )
+def _error(code: str, error: ValidationError) -> Error:
+    found = [
+        ErrorDetail(
+            type=each["type"],
+            # A part may be a key that the client has made up.
+            loc=[part if isinstance(part, int) else part[:LONGEST_NAME] for part in each["loc"]],
+            msg=each["msg"][:LONGEST_TEXT],
+        )
+        for each in error.errors(include_url=False, include_context=False, include_input=False)[:ERRORS_SHOWN]
+    ]
+    return Error(code=code, detail="; ".join(map(_in_words, found[:ERRORS_TOLD])), errors=found)
+
+
+def _in_words(problem: ErrorDetail) -> str:
+    where = ".".join(map(str, problem.loc))
+    return f"{where}: {problem.msg}" if where else problem.msg

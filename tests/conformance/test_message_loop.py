@@ -118,7 +118,7 @@ def test_what_is_wrong_with_a_message_is_answered_and_the_connection_stays(life:
             "id": "3",
             "data": {
                 "code": "invalid",
-                "detail": "the data don't fit the type 'say'",
+                "detail": "data.text: Field required",
                 "errors": [{"type": "missing", "loc": ["data", "text"], "msg": "Field required"}],
             },
         }

@@ -131,8 +131,8 @@ def test_a_text_that_is_no_envelope_is_malformed(text: str, loc: list[str]) -> N
     error = refusal(text).error
 
     assert error.code == "malformed"
-    assert error.detail == 'expected a JSON object {"type": …, "id": …, "data": {…}}'
     assert [each.loc for each in error.errors] == [loc]
+    assert error.detail == f"{loc[0]}: {error.errors[0].msg}" if loc else error.errors[0].msg
 
 
 def test_an_error_answers_to_the_id_that_could_be_read() -> None:
@@ -153,6 +153,7 @@ def test_an_error_repeats_nothing_at_length_of_what_a_client_sent() -> None:
     made_up = refusal(json.dumps({"type": "tell-user", "data": {"user": "secret", "x" * 10_000: 1}})).error
 
     assert len(error.errors) == 20
+    assert error.detail.count("; ") == 2
     assert made_up.errors[0].loc == ["data", "x" * 64]
     assert "secret" not in error.model_dump_json() + made_up.model_dump_json()
     assert len(error.model_dump_json()) < 8192

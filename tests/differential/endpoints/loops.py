@@ -2,7 +2,7 @@
 
 import itertools
 
-from fastapi import WebSocket, WebSocketDisconnect
+from fastapi import WebSocket, WebSocketDisconnect, WebSocketException
 from pydantic import BaseModel
 from support.lives import Endpoints, fx
 
@@ -422,3 +422,22 @@ async def too_many_bad_models(websocket: WebSocket):
     async for message in messages(websocket, Show, max_errors=2):
         fx(message)
     fx("closed")
+
+
+@endpoint("a", "b")
+async def refused_by_the_framework_after_waking_in_a_loop(websocket: WebSocket):
+    await websocket.accept()
+    async for text in websocket.iter_text():
+        fx(text, websocket.application_state)
+        if text == "b":
+            raise WebSocketException(4001, "enough")
+
+
+@endpoint(SHOW := '{"type": "show"}', SHOW)
+async def refused_by_the_framework_after_waking_in_messages(websocket: WebSocket):
+    await websocket.accept()
+    count = 0
+    async for _ in messages(websocket, Show):
+        count += 1
+        if count == 2:
+            raise WebSocketException(4001, "enough")
