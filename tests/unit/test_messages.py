@@ -1,6 +1,7 @@
 """The loop over messages: how it ends, what it keeps while the route hibernates, and what `check` says of it."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any, assert_type
 
 import pytest
@@ -11,10 +12,11 @@ from starlette.testclient import TestClient
 from gatesocket.backend import Backend, use
 from gatesocket.exceptions import SnapshotError
 from gatesocket.gateway.sockets import SocketGateway
-from gatesocket.hibernation import check
+from gatesocket.hibernation import check, points
 from gatesocket.messages import Messages, messages
 from gatesocket.registry.memory import MemoryRegistry
 from support.hibernation import Connection, serving
+from support.passes import environment, parsed
 
 
 class Say(BaseModel):
@@ -155,10 +157,42 @@ def test_check_shows_the_line_of_the_loop() -> None:
     report = check(serving(chat))
 
     assert report.findings == ()
-    assert (start + 4, "incoming") in [(point.line, point.awaited) for point in report.routes[0].points]
+    # The reply isn't among them: the source shows what `incoming` is.
+    assert [(point.line - start, point.awaited) for point in report.routes[0].points] == [(4, "incoming")]
     # A loop over the call itself is sure to wait for the client: the source shows what the call returns.
     [point] = check(serving(loop)).routes[0].points
     assert point.awaited == "messages(websocket, Say)"
+
+
+def test_what_a_local_may_be_besides_is_not_overlooked() -> None:
+    async def either(websocket: WebSocket, other: AsyncIterator[Say]) -> None:
+        await websocket.accept()
+        incoming: Any = messages(websocket, Say)
+        later = messages(websocket, Say)
+        if websocket.query_params:
+            later = other  # type: ignore[assignment]
+        async for message in incoming:
+            await incoming.reply(message)
+        async for message in later:
+            await later.reply(message)
+
+    [route] = check(serving(either)).routes
+
+    assert [point.awaited for point in route.points] == [
+        "incoming",
+        "incoming.reply(message)",
+        "later",
+        "later.reply(message)",
+    ]
+
+
+def test_an_app_without_such_loops_pays_nothing_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(points, "_receives", set())
+    node = parsed("incoming = messages(websocket, Say)")
+
+    assert environment(node, messages=messages).types == {"ws": WebSocket}
+    monkeypatch.undo()
+    assert environment(node, messages=messages).types == {"ws": WebSocket, "incoming": Messages}
 
 
 def test_check_refuses_a_receive_where_a_route_can_t_be_left() -> None:

@@ -23,6 +23,7 @@ import builtins
 import enum
 import functools
 import inspect
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import CodeType, FunctionType, MethodType, ModuleType
@@ -127,13 +128,28 @@ class Environment:
     def nested(self, node: FunctionNode) -> "Environment":
         """The environment inside of a function that is defined in this one."""
         own = _assigned(node)
-        return Environment(
+        inner = Environment(
             self.globals,
             self.closure,
             self.locals | own,
             {name: cls for name, cls in self.types.items() if name not in own} | self._annotated(node),
             {name: function for name, function in self.functions.items() if name not in own} | _defined(node),
         )
+        iterators = inner._iterators(node)
+        return replace(inner, types={**inner.types, **iterators}) if iterators else inner
+
+    def _iterators(self, node: FunctionNode) -> dict[str, type]:
+        """The classes of the locals that hold an iterator over the client's messages, and never anything else."""
+        if not _receives:  # of an app that doesn't use them
+            return {}
+        found = {name: self._iterator(call) for name, call in _set_once(node).items()}
+        return {name: cls for name, cls in found.items() if cls is not None}
+
+    def _iterator(self, call: ast.Call) -> type | None:
+        """The class of the iterator over the client's messages that *call* makes; None if it makes none."""
+        known = self.known(call.func)
+        cls = None if known is None else _returned_by(known.value)
+        return cls if cls is not None and _gives_messages(cls) else None
 
     def _annotated(self, node: FunctionNode) -> dict[str, type]:
         arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
@@ -163,13 +179,13 @@ class Environment:
             return self._wait_of_call(node.value) if isinstance(node.value, ast.Call) else Wait.MAYBE
         iterable = node.iter
         if not isinstance(iterable, ast.Call):
-            return Wait.MAYBE
+            known = self.known(iterable)
+            return Wait.SURELY if known and known.instance and _gives_messages(known.value) else Wait.MAYBE
         if isinstance(iterable.func, ast.Attribute) and iterable.func.attr in ITERATORS:
             return Wait.SURELY
-        known = self.known(iterable.func)
-        if known is None:
-            return Wait.MAYBE
-        return Wait.SURELY if _step_of(known.value) in _receives else Wait.NEVER
+        if self._iterator(iterable):
+            return Wait.SURELY
+        return Wait.NEVER if self.known(iterable.func) else Wait.MAYBE
 
     def _wait_of_call(self, call: ast.Call) -> Wait:
         function = call.func
@@ -330,11 +346,15 @@ def receives(function: _Receive) -> _Receive:
     return function
 
 
-def _step_of(value: Any) -> object:
-    """What makes the items of the iterator that calling *value*, by what it says of itself, returns."""
+def _returned_by(value: Any) -> type | None:
+    """The class of what calling *value* returns, by what it says of itself."""
     returned = value if isinstance(value, type) else getattr(value, "__annotations__", {}).get("return")
     cls = get_origin(returned) or returned
-    return vars(cls).get("__anext__") if isinstance(cls, type) else None
+    return cls if isinstance(cls, type) else None
+
+
+def _gives_messages(cls: type) -> bool:
+    return vars(cls).get("__anext__") in _receives
 
 
 _known_waits: dict[tuple[str, CodeType], Wait] = {}
@@ -405,6 +425,20 @@ def _assigned(node: FunctionNode) -> frozenset[str]:
             case ast.Global(more) | ast.Nonlocal(more):
                 elsewhere.update(more)
     return frozenset(names - elsewhere)
+
+
+@functools.lru_cache(maxsize=1024)
+def _set_once(node: FunctionNode) -> dict[str, ast.Call]:
+    """The locals of *node* that are set in one place only, to what a call returns."""
+    calls: dict[str, ast.Call] = {}
+    places: Counter[str] = Counter()
+    for child in inside(*node.body):
+        match child:
+            case ast.Assign([ast.Name(name)], ast.Call() as call):
+                calls[name] = call
+            case ast.Name(name, ast.Store()):
+                places[name] += 1
+    return {name: call for name, call in calls.items() if places[name] == 1}
 
 
 @functools.lru_cache(maxsize=1024)

@@ -13,6 +13,7 @@ import pytest
 import starlette
 
 import gatesocket
+from gatesocket import first_message
 from gatesocket.hibernation import origin as module
 from gatesocket.hibernation.origin import Origin, origin
 
@@ -36,6 +37,7 @@ def test_what_stands_between_the_server_and_a_route_is_framework(found: object) 
     [
         json.__file__,
         pydantic.__file__,
+        first_message.__file__,  # stands in a route's place
         "<frozen importlib._bootstrap>",
         "/opt/venv/lib/python3.12/site-packages/redis/client.py",
         "/usr/lib/python3/dist-packages/yaml/__init__.py",
