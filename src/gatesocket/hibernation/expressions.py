@@ -50,7 +50,7 @@ class Expressions(ABC):
 
     def waiting(self, *nodes: ast.AST | None) -> bool:
         """Whether there is a point in *nodes*."""
-        return any(child in self.waits for child in inside(*filter(None, nodes)))
+        return not self.waits.isdisjoint(inside(*filter(None, nodes)))
 
     # Temporaries and points.
 

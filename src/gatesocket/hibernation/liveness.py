@@ -22,7 +22,7 @@ import ast
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from gatesocket.hibernation.syntax import PointAwait
+from gatesocket.hibernation.syntax import PointAwait, children
 
 __all__ = ["Live", "liveness"]
 
@@ -202,9 +202,9 @@ def reads(node: ast.AST | None) -> _Names:
             | ast.DictComp(generators=generators)
         ):
             own = _NOTHING.union(*(_stores(generator.target) for generator in generators))
-            inner = _NOTHING.union(*map(reads, ast.iter_child_nodes(node)))
+            inner = _NOTHING.union(*map(reads, children(node)))
             return (inner - own) | reads(generators[0].iter)
-    return _NOTHING.union(*map(reads, ast.iter_child_nodes(node)))
+    return _NOTHING.union(*map(reads, children(node)))
 
 
 def _parameters(arguments: ast.arguments) -> _Names:

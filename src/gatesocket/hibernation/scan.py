@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from gatesocket.hibernation.points import SPAWNERS, Environment, Wait, inside, wait_of_body
 from gatesocket.hibernation.source import FunctionNode
+from gatesocket.hibernation.syntax import children
 from gatesocket.hibernation.timers import BLOCKS
 
 __all__ = ["Refusal", "Scan", "scan"]
@@ -81,7 +82,7 @@ class _Scanner:
                 reason = barred or "in the decorators or bases of a class"
                 self.visit_all([*node.decorator_list, *node.bases, *node.keywords], reason)
             case ast.TryStar():
-                self.visit_all(list(ast.iter_child_nodes(node)), barred or "in a `try` with `except*`")
+                self.visit_all(children(node), barred or "in a `try` with `except*`")
             case ast.Try(body, handlers, orelse, finalbody):
                 self.visit_all([*body, *handlers, *orelse], barred)
                 self.visit_all(finalbody, barred or "in a `finally`")
@@ -102,7 +103,7 @@ class _Scanner:
             case _:
                 self.look_at(node)
                 self.note(node, barred)
-                self.visit_all(list(ast.iter_child_nodes(node)), barred)
+                self.visit_all(children(node), barred)
 
     def visit_comprehension(
         self, node: ast.expr, first: ast.comprehension, barred: str | None, barred_inside: str | None
@@ -110,7 +111,7 @@ class _Scanner:
         """Visit what is evaluated for each item; only the first iterable is evaluated once, and before."""
         self.visit(first.iter, barred)
         self.note(first, barred_inside)
-        others = [child for child in ast.iter_child_nodes(node) if child is not first]
+        others = [child for child in children(node) if child is not first]
         self.visit_all([*others, *first.ifs], barred_inside)
 
     def note(self, node: ast.AST, barred: str | None) -> None:

@@ -33,6 +33,8 @@ from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import Any
 
+from gatesocket.hibernation.syntax import children
+
 __all__ = ["FunctionNode", "NoSource", "Source", "locate", "module_of", "nested_codes", "originals"]
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
@@ -156,7 +158,7 @@ def _definitions(
     imports: list[ast.Import | ast.ImportFrom] = []
 
     def visit(node: ast.AST, path: tuple[ast.ClassDef | FunctionNode, ...]) -> None:
-        for child in ast.iter_child_nodes(node):
+        for child in children(node):
             if isinstance(child, ast.expr):
                 continue
             if isinstance(child, FunctionNode):

@@ -4,7 +4,7 @@ import ast
 import copy
 from typing import Any, TypeVar
 
-__all__ = ["RUNTIME", "PointAwait", "assign", "changed", "load", "placed", "runtime_name", "store"]
+__all__ = ["RUNTIME", "PointAwait", "assign", "changed", "children", "load", "placed", "runtime_name", "store"]
 
 _Node = TypeVar("_Node", bound=ast.AST)
 
@@ -25,14 +25,38 @@ class PointAwait(ast.Await):
     """Whether it is one for its timer only."""
 
 
+_BARE = frozenset({"arg", "attr", "ctx", "id", "kind", "op", "ops", "type_comment"})
+"""Fields with a name, or with a node that says nothing but what it is: half of all nodes are an ``ast.Load()``."""
+
+
+_FIELDS: dict[type[ast.AST], tuple[str, ...]] = {}
+"""The other fields of each class that was met."""
+
+
+def children(node: ast.AST) -> list[ast.AST]:
+    """The nodes directly in *node*, without operators and contexts; `ast.iter_child_nodes` takes twice as long."""
+    cls = type(node)
+    fields = _FIELDS.get(cls)
+    if fields is None:
+        fields = _FIELDS[cls] = tuple(name for name in cls._fields if name not in _BARE)
+    found: list[ast.AST] = []
+    for name in fields:
+        value = getattr(node, name, None)
+        if isinstance(value, list):
+            found += [each for each in value if isinstance(each, ast.AST)]
+        elif isinstance(value, ast.AST):
+            found.append(value)
+    return found
+
+
 def placed(like: ast.AST, node: _Node) -> _Node:
     """Give *node* the place of *like* in the source, so that tracebacks point at the user's line."""
     ast.copy_location(node, like)
     waiting: list[ast.AST] = [node]
     while waiting:
         # What has a place already has given one to all that is in it.
-        children = [child for child in ast.iter_child_nodes(waiting.pop()) if not hasattr(child, "lineno")]
-        waiting += [ast.copy_location(child, like) for child in children]
+        inner = [child for child in children(waiting.pop()) if not hasattr(child, "lineno")]
+        waiting += [ast.copy_location(child, like) for child in inner]
     return node
 
 

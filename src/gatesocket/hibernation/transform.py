@@ -50,10 +50,10 @@ from typing import cast
 
 from gatesocket.hibernation.linearise import Body, linearise
 from gatesocket.hibernation.liveness import Live, liveness
-from gatesocket.hibernation.points import environment_of, inside
+from gatesocket.hibernation.points import environment_of
 from gatesocket.hibernation.scan import Refusal
 from gatesocket.hibernation.source import Source, locate, module_of
-from gatesocket.hibernation.syntax import RUNTIME, PointAwait, assign, load, placed, runtime_name
+from gatesocket.hibernation.syntax import RUNTIME, PointAwait, assign, children, load, placed, runtime_name
 
 __all__ = ["Point", "Unit", "transform"]
 
@@ -85,8 +85,6 @@ class Unit:
     code: CodeType
     """What runs instead of the function's own code; the same as that if there is no point in it."""
     points: Mapping[int, Point]
-    assigned: Mapping[str, tuple[int, ...]]
-    """The lines where each local is set."""
     entered: Mapping[int, str]
     """The local that each ``with`` with a point in it gives its value to."""
     calls: tuple[ast.Call, ...]
@@ -96,6 +94,11 @@ class Unit:
 
     names: frozenset[str]
     """The names that the function uses."""
+
+    @property
+    def assigned(self) -> Mapping[str, tuple[int, ...]]:
+        """The lines where each local is set: looked up when there is something to refuse."""
+        return _assignments(self.source.node)
 
     @property
     def module(self) -> str:
@@ -144,7 +147,6 @@ def transform(function: FunctionType) -> Unit:
         source,
         compiled,
         points,
-        _assignments(node),
         body.entered,
         tuple(body.calls),
         tuple(body.refusals),
@@ -234,11 +236,18 @@ class _Guard:
         self._points: dict[ast.AST, frozenset[int]] = {}
 
     def points(self, *nodes: ast.AST) -> frozenset[int]:
-        """The numbers of the points in *nodes*, which are asked for on each level around them."""
-        for node in nodes:
-            if node not in self._points:
-                self._points[node] = frozenset(each.number for each in inside(node) if isinstance(each, PointAwait))
-        return frozenset().union(*(self._points[node] for node in nodes))
+        """The numbers of the points in *nodes*."""
+        return frozenset().union(*map(self._points_in, nodes))
+
+    def _points_in(self, node: ast.AST) -> frozenset[int]:
+        # Kept for each node, because they are asked for on each level around it.
+        found = self._points.get(node)
+        if found is None:
+            found = self.points(*children(node))
+            if isinstance(node, PointAwait):
+                found |= {node.number}
+            self._points[node] = found
+        return found
 
     def block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
         """Guard a block that is entered either cold or with the resume point inside of it."""
