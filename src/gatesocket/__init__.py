@@ -1,5 +1,6 @@
 """FastAPI WebSocket routes, unmodified, on API Gateway WebSocket APIs and AWS Lambda."""
 
+import gc
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,14 @@ def __getattr__(name: str) -> Any:
     # script that only sends needs no handler.
     if name not in __all__:
         raise AttributeError(f"module 'gatesocket' has no attribute {name!r}")
-    value = getattr(import_module(_ELSEWHERE.get(name, "gatesocket.exceptions")), name)
+    # What modules make stays, so that there is nothing to collect; but to find that out, the collector would go through
+    # all that FastAPI has made, which takes 40 ms of a function's cold start (docs/benchmarks.md).
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        value = getattr(import_module(_ELSEWHERE.get(name, "gatesocket.exceptions")), name)
+    finally:
+        if collects:
+            gc.enable()
     globals()[name] = value
     return value

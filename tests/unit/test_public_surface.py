@@ -1,15 +1,19 @@
 """What `import gatesocket` gives, and what it costs."""
 
 import ast
+import gc
 import importlib
 import pkgutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import gatesocket
+from gatesocket.delivery import Delivery
 
 MODULES = [
     module.name
@@ -62,6 +66,35 @@ def test_the_handler_and_the_manager_need_neither_boto3_nor_the_emulator() -> No
     )
 
     assert not loaded & {"boto3", "botocore", "fastapi", "uvicorn", "moto", "samtranslator", "rich", "typer"}
+
+
+@pytest.mark.parametrize("collects", [True, False])
+@pytest.mark.parametrize("found", [True, False])
+def test_what_is_imported_on_first_use_is_not_looked_through_by_the_collector(
+    monkeypatch: pytest.MonkeyPatch, *, collects: bool, found: bool
+) -> None:
+    """A full collection in the middle of a cold start would go through all that FastAPI has made."""
+    during: list[bool] = []
+
+    def imported(name: str) -> object:
+        during.append(gc.isenabled())
+        if not found:
+            raise ImportError(name)
+        return SimpleNamespace(Delivery=Delivery)
+
+    monkeypatch.setattr(gatesocket, "import_module", imported)
+    monkeypatch.delitem(vars(gatesocket), "Delivery", raising=False)
+    before = gc.isenabled()
+    (gc.enable if collects else gc.disable)()
+    try:
+        with nullcontext() if found else pytest.raises(ImportError, match=r"gatesocket\.delivery"):
+            assert gatesocket.Delivery is Delivery
+        after = gc.isenabled()
+    finally:
+        (gc.enable if before else gc.disable)()
+        vars(gatesocket).pop("Delivery", None)
+
+    assert (during, after) == ([False], collects)
 
 
 @pytest.mark.parametrize("name", MODULES)
