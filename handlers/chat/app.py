@@ -31,6 +31,7 @@ from chat.messages import (
 )
 from gatesocket import ConnectionManager
 from gatesocket.asyncapi import add_asyncapi
+from gatesocket.client import DIRECTORY
 from gatesocket.exceptions import InvalidConnectionId
 
 __all__ = ["app", "manager"]
@@ -153,3 +154,4 @@ async def page() -> FileResponse:
 
 
 app.mount("/static", StaticFiles(directory=PAGE), name="static")
+app.mount("/client", StaticFiles(directory=DIRECTORY), name="client")

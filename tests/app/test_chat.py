@@ -326,7 +326,8 @@ class TestHttp:
             ("/", "text/html"),
             ("/static/chat.css", "text/css"),
             ("/static/chat.js", "text/javascript"),
-            ("/static/connection.js", "text/javascript"),
+            ("/static/address.js", "text/javascript"),
+            ("/client/connection.js", "text/javascript"),
             ("/static/icon.svg", "image/svg+xml"),
         ],
     )
@@ -337,7 +338,7 @@ class TestHttp:
 
     def test_the_page_names_no_other_host(self, client: TestClient) -> None:
         page = client.get("/").text
-        scripts = client.get("/static/chat.js").text + client.get("/static/connection.js").text
+        scripts = client.get("/static/chat.js").text + client.get("/client/connection.js").text
         assert "//" not in page.replace("wss://", "")
         assert "http://" not in scripts
         assert "https://" not in scripts

@@ -73,7 +73,7 @@ def test_an_announcement_by_the_http_entry_point_is_answered_with_its_counts(htt
     assert json.loads(answer["body"]) == {"sent": 0, "gone": 0, "queued": 0, "failed": 0}
 
 
-@pytest.mark.parametrize("path", ["/", "/static/chat.js", "/static/connection.js", "/static/chat.css"])
+@pytest.mark.parametrize("path", ["/", "/static/chat.js", "/client/connection.js", "/static/chat.css"])
 def test_the_page_passes_through_the_http_entry_point_as_text(http: Mangum, path: str) -> None:
     event = sample("announce.json")
     event["rawPath"] = event["requestContext"]["http"]["path"] = path

@@ -166,6 +166,26 @@ def test_a_silent_connection_is_kept_open(open_tab: OpenTab) -> None:
         tab.clock.fast_forward("05:00")
 
 
+def test_a_second_socket_takes_over_before_two_hours_and_nobody_notices(open_tab: OpenTab) -> None:
+    ann, bob = open_tab(), open_tab()
+    ann.clock.install()
+    join(ann, "handing-over", "Ann")
+    join(bob, "handing-over", "Bob")
+    write(bob, "through the first socket")
+    expect(message(ann, "through the first socket")).to_be_visible()
+    with ann.expect_websocket() as second:
+        ann.clock.fast_forward("01:56:00")
+    second.value.wait_for_event("framereceived", lambda frame: json.loads(frame)["type"] == "people")
+    write(bob, "heard by both sockets")
+    expect(message(ann, "heard by both sockets")).to_have_count(1)
+    ann.clock.fast_forward("00:06")  # the first one is closed
+    write(ann, "through the second socket")
+    expect(message(bob, "through the second socket")).to_be_visible()
+    expect(message(ann, "heard by both sockets")).to_have_count(1)
+    expect(message(ann, "You are back")).to_have_count(0)
+    expect(message(bob, "Ann left")).to_have_count(0)
+
+
 def test_texts_of_strangers_are_only_text(open_tab: OpenTab) -> None:
     ann, bob = open_tab(), open_tab()
     name = "<b>Bob</b>"

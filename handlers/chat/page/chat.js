@@ -1,9 +1,11 @@
 // The page: what the reader does becomes messages, what the server says becomes elements.
 // Texts come from strangers. They are only ever set as textContent.
 
-import { Connection, addressOf } from "./connection.js";
+import { Connection } from "../client/connection.js";
+import { addressOf } from "./address.js";
 
 const LOG_LENGTH = 500; // entries kept
+const TOLD_ONCE = new Set(["joined", "left", "said", "told", "announced"]);
 const $ = (id) => document.getElementById(id);
 
 let connection = null;
@@ -51,7 +53,13 @@ function join(room, name) {
   unanswered.clear();
   choose(null);
   setPeople([]);
-  connection = new Connection(addressOf(room, name, gateway));
+  connection = new Connection(addressOf(room, name, gateway), {
+    ping: { type: "ping" },
+    unsent: 0, // a text stays in its field until there is a connection
+    ready: ({ type }) => type === "welcome",
+    // During a hand-over the same may come through both sockets.
+    key: ({ type, data }) => (TOLD_ONCE.has(type) ? JSON.stringify([type, data]) : null),
+  });
   connection.addEventListener("message", (event) => receive(event.detail));
   connection.addEventListener("state", (event) => showState(event.detail));
   connection.open();
@@ -67,7 +75,7 @@ const on = {
     const back = me !== null;
     me = data;
     setPeople(data.people);
-    append(notice(back ? "You are back. What was said in between isn't kept." : `Welcome, ${data.name}.`));
+    if (!connection.handingOver) append(notice(back ? "You are back. What was said in between isn't kept." : `Welcome, ${data.name}.`));
     // On Lambda two who join in the same moment may not have seen each other yet.
     connection.send({ type: "who" });
   },

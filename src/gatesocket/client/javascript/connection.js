@@ -1,0 +1,339 @@
+// A WebSocket that comes back by itself, and that knows what API Gateway does to one. No dependencies; the types, and
+// what each option means, are in connection.d.ts.
+
+export const BINARY_PREFIX = "data:;base64,"; // what bytes begin with as text (RFC 2397)
+
+const POLICY_VIOLATION = 1008; // the server doesn't want us: coming back wouldn't change that
+const ABNORMAL = 1006; // no close frame was seen (RFC 6455, section 7.1.5)
+
+const DEFAULTS = {
+  protocols: [],
+  firstDelay: 500, // ms; the longest wait before the first new attempt
+  longestDelay: 30_000, // ms
+  stableAfter: 5_000, // ms open, after which the next loss counts as the first again
+  ping: null,
+  silence: 4 * 60_000, // ms; API Gateway ends a connection that is silent for ten minutes
+  answerWithin: 10_000, // ms for the answer to a ping
+  handOverAfter: 110 * 60_000, // ms; API Gateway ends any connection after two hours
+  handOverSpread: 5 * 60_000, // ms, so that many clients don't come in one moment
+  overlap: 5_000, // ms for what is still on its way to the old socket
+  ready: null,
+  key: null,
+  largestFrame: 32 * 1024, // bytes; API Gateway closes with 1009 after a larger one
+  unsent: 100, // messages that wait for a connection
+  json: true,
+  binary: null,
+  closeMessage: true,
+  WebSocket: null, // the environment's
+  random: Math.random,
+};
+
+export class Connection extends EventTarget {
+  #url;
+  #options;
+  #link = null; // what is sent through
+  #heir = null; // what will be, once it is ready
+  #retiring = null; // what was, and may still bring something
+  #attempts = 0;
+  #timers = new Map();
+  #unsent = [];
+  #told = new Map(); // key -> the link that brought it, while there are two
+
+  constructor(url, options = {}) {
+    super();
+    for (const name of Object.keys(options)) {
+      if (!(name in DEFAULTS)) throw new TypeError(`there is no option "${name}"`);
+    }
+    this.#url = url;
+    this.#options = { ...DEFAULTS, ...options };
+    globalThis.addEventListener?.("online", this.#hurry);
+    globalThis.document?.addEventListener("visibilitychange", this.#hurry);
+  }
+
+  /** How many messages wait for a connection. */
+  get unsent() {
+    return this.#unsent.length;
+  }
+
+  /** Whether two sockets are open, one of which takes over from the other. */
+  get handingOver() {
+    return this.#heir !== null || this.#retiring !== null;
+  }
+
+  open() {
+    this.#drop();
+    this.#dial((this.#link = newLink()));
+    this.#tell("connecting");
+  }
+
+  send(message) {
+    const frame = this.#frame(message);
+    if (this.#isOpen(this.#link)) {
+      this.#put(this.#link, frame);
+      return true;
+    }
+    if (this.#unsent.length >= this.#options.unsent) return false;
+    this.#unsent.push(frame);
+    return true;
+  }
+
+  /** Leave for good; what waits is forgotten. */
+  close(code = 1000, reason = "") {
+    globalThis.removeEventListener?.("online", this.#hurry);
+    globalThis.document?.removeEventListener("visibilitychange", this.#hurry);
+    this.#unsent = [];
+    this.#drop(code, reason);
+    this.#tell("closed", { code, reason });
+  }
+
+  // ---- sockets
+
+  #dial(link) {
+    const address = typeof this.#url === "function" ? this.#url() : this.#url;
+    if (typeof address?.then === "function") {
+      address.then(
+        (found) => this.#has(link) && this.#connect(link, found),
+        (error) => this.#closed(link, ABNORMAL, `no address: ${error.message}`),
+      );
+    } else {
+      this.#connect(link, address);
+    }
+  }
+
+  #connect(link, address) {
+    const Socket = this.#options.WebSocket ?? globalThis.WebSocket;
+    const socket = new Socket(address, this.#options.protocols);
+    link.socket = socket;
+    socket.onopen = () => this.#opened(link);
+    socket.onmessage = ({ data }) => this.#received(link, data);
+    socket.onclose = ({ code, reason }) => this.#closed(link, code, reason);
+  }
+
+  /** A socket that was replaced may still report: what it says no longer counts. */
+  #has(link) {
+    return link === this.#link || link === this.#heir || link === this.#retiring;
+  }
+
+  #isOpen(link) {
+    return link?.socket?.readyState === 1;
+  }
+
+  #opened(link) {
+    if (link === this.#heir) {
+      if (!this.#options.ready) this.#takeOver();
+      return;
+    }
+    if (link !== this.#link) return;
+    this.#after("stable", this.#options.stableAfter, () => (this.#attempts = 0));
+    this.#planHandOver();
+    this.#heard();
+    this.#tell("open");
+    this.#flush();
+  }
+
+  #received(link, data) {
+    if (!this.#has(link)) return;
+    if (link === this.#link) this.#heard();
+    const farewell = this.#options.closeMessage ? farewellIn(data) : null;
+    if (farewell) {
+      link.farewell = farewell;
+      return;
+    }
+    const message = this.#parse(data);
+    if (link === this.#heir && this.#options.ready?.(message)) this.#takeOver();
+    if (this.handingOver && this.#isRepeated(link, message)) return;
+    this.dispatchEvent(new CustomEvent("message", { detail: message }));
+  }
+
+  #closed(link, code, reason) {
+    const last = link.farewell ?? { code, reason };
+    if (link === this.#retiring) {
+      this.#endOverlap();
+    } else if (link === this.#heir) {
+      this.#heir = null;
+      this.#told.clear();
+      this.#after("handover", this.#delay(), () => this.#handOver());
+    } else if (link === this.#link) {
+      this.#unsent.unshift(...neverSent(link));
+      if (this.#isOpen(this.#heir)) this.#takeOver();
+      else this.#lost(last.code, last.reason);
+    }
+  }
+
+  #lost(code, reason) {
+    this.#drop();
+    if (code === POLICY_VIOLATION) {
+      this.#tell("refused", { code, reason });
+      return;
+    }
+    const delay = this.#delay();
+    this.#after("retry", delay, () => this.open());
+    this.#tell("waiting", { delay, code, reason });
+  }
+
+  #drop(code = 1000, reason = "") {
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#timers.clear();
+    const links = [this.#link, this.#heir, this.#retiring];
+    this.#link = this.#heir = this.#retiring = null;
+    this.#told.clear();
+    for (const link of links) link?.socket?.close(code, reason);
+  }
+
+  /** "Full jitter": when a server comes back, its clients must not all arrive in the same moment. */
+  #delay() {
+    const { firstDelay, longestDelay, random } = this.#options;
+    const delay = random() * Math.min(longestDelay, firstDelay * 2 ** this.#attempts);
+    this.#attempts += 1;
+    return delay;
+  }
+
+  // ---- the hand-over: a second socket is there before the first has to go
+
+  #planHandOver() {
+    const { handOverAfter, handOverSpread, random } = this.#options;
+    if (handOverAfter !== null) this.#after("handover", handOverAfter + random() * handOverSpread, () => this.#handOver());
+  }
+
+  #handOver() {
+    this.#dial((this.#heir = newLink()));
+  }
+
+  /** Send through the new socket, and listen to the old one for what is still on its way to it. */
+  #takeOver() {
+    this.#retiring = this.#link;
+    this.#link = this.#heir;
+    this.#heir = null;
+    this.#attempts = 0;
+    this.#planHandOver();
+    this.#heard();
+    if (this.#isOpen(this.#retiring)) this.#after("overlap", this.#options.overlap, () => this.#endOverlap());
+    else this.#endOverlap();
+    this.#flush();
+  }
+
+  #endOverlap() {
+    clearTimeout(this.#timers.get("overlap"));
+    const retired = this.#retiring;
+    this.#retiring = null;
+    this.#told.clear();
+    retired.socket.close(1000);
+  }
+
+  /** Whether the other socket has brought this message already. */
+  #isRepeated(link, message) {
+    const key = this.#options.key?.(message) ?? null;
+    if (key === null) return false;
+    const other = this.#told.get(key);
+    if (other === undefined) this.#told.set(key, link);
+    return other !== undefined && other !== link;
+  }
+
+  // ---- messages
+
+  #frame(message) {
+    const frame = this.#encode(message);
+    const size = new TextEncoder().encode(frame).length;
+    if (size > this.#options.largestFrame) {
+      throw new RangeError(
+        `expected a message of at most ${this.#options.largestFrame} bytes, but this one has ${size}: send it in parts, ` +
+          "or upload it and send its address",
+      );
+    }
+    return { frame, size };
+  }
+
+  #encode(message) {
+    if (message instanceof ArrayBuffer || ArrayBuffer.isView(message)) {
+      if (this.#options.binary !== "base64") {
+        throw new TypeError('bytes can\'t be sent: API Gateway has no binary messages. Agree on { binary: "base64" }');
+      }
+      const bytes = ArrayBuffer.isView(message)
+        ? new Uint8Array(message.buffer, message.byteOffset, message.byteLength)
+        : new Uint8Array(message);
+      return BINARY_PREFIX + btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+    }
+    return typeof message === "string" ? message : JSON.stringify(message);
+  }
+
+  #parse(data) {
+    if (this.#options.binary === "base64" && data.startsWith?.(BINARY_PREFIX)) {
+      return Uint8Array.from(atob(data.slice(BINARY_PREFIX.length)), (character) => character.charCodeAt(0));
+    }
+    return this.#options.json && typeof data === "string" ? JSON.parse(data) : data;
+  }
+
+  #put(link, { frame, size }) {
+    link.socket.send(frame);
+    link.sent.push({ frame, size });
+    // What the browser has handed to the network can't be known to be unsent any more.
+    let waiting = link.sent.reduce((total, each) => total + each.size, 0);
+    while (link.sent.length && waiting > link.socket.bufferedAmount) waiting -= link.sent.shift().size;
+  }
+
+  #flush() {
+    for (const frame of this.#unsent.splice(0)) this.#put(this.#link, frame);
+  }
+
+  // ---- silence
+
+  /** Something came: the connection lives. Ask again when it has been silent for long. */
+  #heard() {
+    clearTimeout(this.#timers.get("answer"));
+    if (this.#options.ping !== null) this.#after("silence", this.#options.silence, () => this.#ping());
+  }
+
+  #ping() {
+    if (this.#isOpen(this.#link)) this.#put(this.#link, this.#frame(this.#options.ping));
+    // A close handshake over a dead network takes minutes; don't wait for it.
+    this.#after("answer", this.#options.answerWithin, () => this.#closed(this.#link, ABNORMAL, "no answer to a ping"));
+  }
+
+  /** The network or the reader is back: don't wait for a timer that slept meanwhile. */
+  #hurry = () => {
+    if (globalThis.document?.hidden) return;
+    if (this.#timers.has("retry")) this.open();
+    else if (this.#isOpen(this.#link) && this.#options.ping !== null) this.#ping();
+  };
+
+  #after(name, delay, then) {
+    clearTimeout(this.#timers.get(name));
+    const run = () => {
+      this.#timers.delete(name);
+      then();
+    };
+    this.#timers.set(name, setTimeout(run, delay));
+  }
+
+  #tell(state, detail = {}) {
+    this.dispatchEvent(new CustomEvent("state", { detail: { state, ...detail } }));
+  }
+}
+
+const newLink = () => ({ socket: null, farewell: null, sent: [] });
+
+/** What a last text message tells of the close, which API Gateway itself can't. */
+function farewellIn(data) {
+  if (typeof data !== "string" || !data.startsWith("{")) return null;
+  let value;
+  try {
+    value = JSON.parse(data);
+  } catch {
+    return null; // an app's own text
+  }
+  const { type, code, reason, ...others } = value;
+  const fits = type === "close" && Number.isInteger(code) && typeof reason === "string" && !Object.keys(others).length;
+  return fits ? { code, reason } : null;
+}
+
+/** The messages at the end of what was sent that the browser still had when the socket closed. */
+function neverSent({ socket, sent }) {
+  let waiting = socket?.bufferedAmount ?? 0;
+  const unsent = [];
+  for (const each of sent.slice().reverse()) {
+    if (each.size > waiting) break;
+    waiting -= each.size;
+    unsent.unshift(each);
+  }
+  return unsent;
+}

@@ -1,0 +1,442 @@
+// The client for browsers, against sockets that the test plays and a clock that it moves.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { beforeEach, mock, test } from "node:test";
+
+import { Connection } from "../../src/gatesocket/client/javascript/connection.js";
+
+const MINUTE = 60_000;
+let sockets = [];
+
+class FakeSocket {
+  readyState = 0;
+  bufferedAmount = 0;
+  sent = [];
+
+  constructor(url, protocols) {
+    this.url = String(url);
+    this.protocols = protocols;
+    sockets.push(this);
+  }
+
+  send(frame) {
+    this.sent.push(frame);
+  }
+
+  close(code, reason) {
+    this.readyState = 2;
+    this.closedWith = [code, reason];
+  }
+
+  // What the server does.
+
+  accept() {
+    this.readyState = 1;
+    this.onopen();
+  }
+
+  says(message) {
+    this.onmessage({ data: typeof message === "string" ? message : JSON.stringify(message) });
+  }
+
+  end(code = 1006, reason = "") {
+    this.readyState = 3;
+    this.onclose({ code, reason });
+  }
+}
+
+/** A connection, and what it has told so far. Chance takes the longest of each draw. */
+function make(options = {}, url = "wss://example.com/ws") {
+  const connection = new Connection(url, { WebSocket: FakeSocket, random: () => 1, ...options });
+  const messages = [];
+  const states = [];
+  connection.addEventListener("message", ({ detail }) => messages.push(detail));
+  connection.addEventListener("state", ({ detail }) => states.push(detail));
+  return { connection, messages, states, last: () => states.at(-1) };
+}
+
+function opened(options) {
+  const made = make(options);
+  made.connection.open();
+  sockets[0].accept();
+  return made;
+}
+
+beforeEach(() => {
+  sockets = [];
+  mock.timers.reset();
+  mock.timers.enable({ apis: ["setTimeout"] });
+});
+
+const pass = (ms) => mock.timers.tick(ms);
+
+test("it connects, sends and receives JSON", () => {
+  const { connection, messages, states } = make({ protocols: ["chat"] });
+  connection.open();
+  assert.deepEqual([sockets[0].url, sockets[0].protocols], ["wss://example.com/ws", ["chat"]]);
+  sockets[0].accept();
+  assert.deepEqual(states, [{ state: "connecting" }, { state: "open" }]);
+  assert.equal(connection.send({ type: "say" }), true);
+  assert.equal(connection.send("a text as it is"), true);
+  assert.deepEqual(sockets[0].sent, ['{"type":"say"}', "a text as it is"]);
+  sockets[0].says({ type: "said" });
+  assert.deepEqual(messages, [{ type: "said" }]);
+});
+
+test("texts can be left as they are", () => {
+  const { messages } = opened({ json: false });
+  sockets[0].says('{"type":"said"}');
+  assert.deepEqual(messages, ['{"type":"said"}']);
+});
+
+test("an option that doesn't exist is a mistake", () => {
+  assert.throws(() => make({ pings: 1 }), /there is no option "pings"/);
+});
+
+test("it comes back, each time after twice the wait, up to a limit", () => {
+  const { connection, states, last } = make();
+  connection.open();
+  for (const delay of [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]) {
+    const attempts = sockets.length;
+    sockets.at(-1).end(1001);
+    assert.deepEqual(last(), { state: "waiting", delay, code: 1001, reason: "" });
+    pass(delay - 1);
+    assert.equal(sockets.length, attempts);
+    pass(1);
+    assert.equal(sockets.length, attempts + 1);
+  }
+  assert.equal(states.filter(({ state }) => state === "connecting").length, 9);
+});
+
+test("the wait is a random part of that", () => {
+  const { connection, last } = make({ random: () => 0.25 });
+  connection.open();
+  sockets[0].end();
+  assert.equal(last().delay, 125);
+});
+
+test("a connection that was stable begins again with the shortest wait", () => {
+  const { connection, last } = make();
+  connection.open();
+  sockets[0].end();
+  pass(500);
+  sockets[1].accept();
+  pass(5000);
+  sockets[1].end();
+  assert.equal(last().delay, 500);
+});
+
+test("it stays away where it is refused", () => {
+  const { last } = opened();
+  sockets[0].end(1008, "not on the list");
+  assert.deepEqual(last(), { state: "refused", code: 1008, reason: "not on the list" });
+  pass(10 * MINUTE);
+  assert.equal(sockets.length, 1);
+});
+
+test("a last message tells the code and the reason of a close that API Gateway can't", () => {
+  const { last, messages } = opened();
+  sockets[0].says({ type: "close", code: 1008, reason: "expired" });
+  sockets[0].end(1000);
+  assert.deepEqual(last(), { state: "refused", code: 1008, reason: "expired" });
+  assert.deepEqual(messages, []);
+});
+
+test("an app's own message that only looks like it is an app's", () => {
+  const { messages } = opened({ json: false });
+  const own = [
+    { type: "close", code: "x", reason: "" },
+    { type: "close", code: 1000, reason: "", id: 1 },
+    { type: "close", code: 1000 },
+    "{not JSON",
+  ];
+  for (const message of own) sockets[0].says(message);
+  assert.deepEqual(messages, own.map((message) => (typeof message === "string" ? message : JSON.stringify(message))));
+});
+
+test("or the form isn't looked for", () => {
+  const { messages } = opened({ json: false, closeMessage: false });
+  const texts = ['{"type":"close","code":1000,"reason":""}', "{not JSON"];
+  for (const text of texts) sockets[0].says(text);
+  assert.deepEqual(messages, texts);
+});
+
+test("what is said while there is no connection is sent in order when there is one", () => {
+  const { connection } = make();
+  assert.equal(connection.send("before open"), true);
+  connection.open();
+  connection.send("while connecting");
+  assert.equal(connection.unsent, 2);
+  sockets[0].accept();
+  assert.deepEqual(sockets[0].sent, ["before open", "while connecting"]);
+  assert.equal(connection.unsent, 0);
+});
+
+test("no more is kept than there is room for, and the sender is told", () => {
+  const { connection } = make({ unsent: 1 });
+  assert.equal(connection.send("kept"), true);
+  assert.equal(connection.send("not kept"), false);
+  assert.equal(connection.unsent, 1);
+});
+
+test("what the browser still had when the socket closed is sent again, and nothing that may have arrived", () => {
+  const { connection } = opened();
+  connection.send("gone");
+  sockets[0].bufferedAmount = 9;
+  connection.send("half gone");
+  sockets[0].bufferedAmount = 9 + 6;
+  connection.send("unsent");
+  sockets[0].bufferedAmount = 4 + 6; // of "half gone" a part is on its way
+  sockets[0].end();
+  pass(500);
+  sockets[1].accept();
+  assert.deepEqual(sockets[1].sent, ["unsent"]);
+});
+
+test("a message that API Gateway would close the connection for isn't sent", () => {
+  const { connection } = opened();
+  const most = "ü".repeat(16 * 1024);
+  assert.equal(connection.send(most), true);
+  assert.throws(() => connection.send(`${most}!`), {
+    name: "RangeError",
+    message: /at most 32768 bytes, but this one has 32769/,
+  });
+  assert.equal(sockets[0].sent.length, 1);
+  assert.equal(opened({ largestFrame: Infinity }).connection.send(`${most}!`), true);
+});
+
+test("bytes travel as text, if that was agreed on", () => {
+  const { connection, messages } = opened({ binary: "base64" });
+  const bytes = Uint8Array.of(0, 128, 255);
+  connection.send(bytes);
+  connection.send(bytes.buffer);
+  connection.send(bytes.subarray(1, 2));
+  assert.deepEqual(sockets[0].sent, ["data:;base64,AID/", "data:;base64,AID/", "data:;base64,gA=="]);
+  sockets[0].says("data:;base64,AID/");
+  assert.deepEqual(messages, [bytes]);
+});
+
+test("and are refused otherwise", () => {
+  const { connection } = opened();
+  assert.throws(() => connection.send(new ArrayBuffer(1)), { name: "TypeError", message: /base64/ });
+});
+
+test("a silent connection is asked, and kept if it answers", () => {
+  opened({ ping: { type: "ping" } });
+  pass(4 * MINUTE - 1);
+  assert.deepEqual(sockets[0].sent, []);
+  pass(1);
+  assert.deepEqual(sockets[0].sent, ['{"type":"ping"}']);
+  sockets[0].says({ type: "pong" });
+  pass(10_000);
+  assert.equal(sockets[0].closedWith, undefined);
+});
+
+test("one that doesn't answer is given up", () => {
+  const { last } = opened({ ping: "ping" });
+  pass(4 * MINUTE);
+  pass(10_000);
+  assert.deepEqual(last(), { state: "waiting", delay: 500, code: 1006, reason: "no answer to a ping" });
+  sockets[0].says("late"); // no longer counts
+  sockets[0].end();
+  pass(500);
+  assert.equal(sockets.length, 2);
+});
+
+test("without a ping nothing is asked", () => {
+  opened();
+  pass(100 * MINUTE);
+  assert.deepEqual(sockets[0].sent, []);
+});
+
+test("closing is for good, and forgets what waits", () => {
+  const { connection, last } = opened();
+  connection.close(1000, "bye");
+  assert.deepEqual(sockets[0].closedWith, [1000, "bye"]);
+  assert.deepEqual(last(), { state: "closed", code: 1000, reason: "bye" });
+  sockets[0].end(1000);
+  pass(10 * MINUTE);
+  assert.equal(sockets.length, 1);
+});
+
+test("opening again drops what was there", () => {
+  const { connection, messages } = opened();
+  connection.open();
+  sockets[1].accept();
+  sockets[0].says({ type: "late" });
+  assert.deepEqual(messages, []);
+  assert.deepEqual(sockets[0].closedWith, [1000, ""]);
+});
+
+test("an address can be made anew for each attempt", async () => {
+  let ticket = 0;
+  const { connection } = make({}, () => `wss://example.com/?ticket=${(ticket += 1)}`);
+  connection.open();
+  sockets[0].end();
+  pass(500);
+  assert.deepEqual(
+    sockets.map(({ url }) => url),
+    ["wss://example.com/?ticket=1", "wss://example.com/?ticket=2"],
+  );
+});
+
+test("an address may take its time, and may fail", async () => {
+  const answers = [Promise.reject(new Error("no ticket")), Promise.resolve("wss://example.com/")];
+  const { connection, last } = make({}, () => answers.shift());
+  connection.open();
+  await new Promise(setImmediate);
+  assert.deepEqual(last(), { state: "waiting", delay: 500, code: 1006, reason: "no address: no ticket" });
+  pass(500);
+  await new Promise(setImmediate);
+  assert.equal(sockets.length, 1);
+  connection.close();
+});
+
+test("an address that comes after the end opens nothing", async () => {
+  const { connection } = make({}, () => Promise.resolve("wss://example.com/"));
+  connection.open();
+  connection.close();
+  await new Promise(setImmediate);
+  assert.equal(sockets.length, 0);
+});
+
+test("its types name the options that it has", () => {
+  const read = (name) => readFileSync(new URL(`../../src/gatesocket/client/javascript/${name}`, import.meta.url), "utf8");
+  const [, defaults] = /const DEFAULTS = {\n(.*?)\n};/s.exec(read("connection.js"));
+  const [, types] = /export interface Options.*?{\n(.*?)\n}/s.exec(read("connection.d.ts"));
+  const names = (text, pattern) => [...text.matchAll(pattern)].map(([, name]) => name).sort();
+  assert.deepEqual(names(types, /^ {2}(\w+)\?:/gm), names(defaults, /^ {2}(\w+):/gm));
+});
+
+// The hand-over, before API Gateway's two hours are over.
+
+const HAND_OVER = 115 * MINUTE; // by the longest draw
+
+test("a second socket takes over before two hours, without a gap", () => {
+  const { connection, messages, states } = opened();
+  pass(HAND_OVER - 1);
+  assert.equal(sockets.length, 1);
+  pass(1);
+  assert.equal(sockets.length, 2);
+  connection.send("through the old");
+  sockets[0].says(1);
+  sockets[1].accept();
+  connection.send("through the new");
+  sockets[0].says(2); // was on its way
+  sockets[1].says(3);
+  assert.equal(connection.handingOver, true);
+  pass(5000);
+  assert.equal(connection.handingOver, false);
+  assert.deepEqual(sockets[0].closedWith, [1000, undefined]);
+  assert.deepEqual([sockets[0].sent, sockets[1].sent], [["through the old"], ["through the new"]]);
+  assert.deepEqual(messages, [1, 2, 3]);
+  assert.deepEqual(states, [{ state: "connecting" }, { state: "open" }]); // nobody has noticed
+  pass(HAND_OVER);
+  assert.equal(sockets.length, 3);
+});
+
+test("the new socket takes over when the server has let it in, if that can be told", () => {
+  const { connection, messages } = opened({ ready: ({ type }) => type === "welcome" });
+  pass(HAND_OVER);
+  sockets[1].accept();
+  connection.send("still through the old");
+  sockets[1].says({ type: "news" });
+  sockets[1].says({ type: "welcome" });
+  connection.send("through the new");
+  assert.deepEqual([sockets[0].sent.length, sockets[1].sent.length], [1, 1]);
+  assert.deepEqual(messages, [{ type: "news" }, { type: "welcome" }]);
+});
+
+test("what both sockets bring is told once, if messages have a key", () => {
+  const { messages } = opened({ key: ({ id }) => id ?? null });
+  pass(HAND_OVER);
+  sockets[0].says({ id: "a" });
+  sockets[1].accept();
+  sockets[1].says({ id: "a" });
+  sockets[1].says({ id: "b" });
+  sockets[0].says({ id: "b" });
+  sockets[1].says({ id: "b" }); // of the same socket: said twice
+  sockets[0].says({});
+  sockets[1].says({});
+  assert.deepEqual(messages, [{ id: "a" }, { id: "b" }, { id: "b" }, {}, {}]);
+  pass(5000);
+  sockets[1].says({ id: "a" }); // not compared any more
+  assert.equal(messages.length, 6);
+});
+
+test("a hand-over that fails is tried again, and the old socket stays", () => {
+  const { connection, states } = opened();
+  pass(HAND_OVER);
+  sockets[1].end();
+  assert.equal(connection.handingOver, false);
+  pass(500);
+  assert.equal(sockets.length, 3);
+  sockets[2].accept();
+  assert.equal(connection.handingOver, true);
+  assert.equal(states.length, 2);
+});
+
+test("if the old socket ends first, the new one takes over at once with what was unsent", () => {
+  const { connection, states } = opened({ ready: () => false });
+  pass(HAND_OVER);
+  sockets[1].accept();
+  sockets[0].bufferedAmount = 6;
+  connection.send("unsent");
+  sockets[0].end(1001);
+  assert.deepEqual(sockets[1].sent, ["unsent"]);
+  assert.equal(connection.handingOver, false);
+  assert.equal(states.length, 2);
+});
+
+test("if both are lost, it comes back as ever", () => {
+  const { last } = opened();
+  pass(HAND_OVER);
+  sockets[0].end(1001);
+  assert.equal(last().state, "waiting");
+  pass(500);
+  assert.equal(sockets.length, 3);
+});
+
+test("the old socket may end by itself during the overlap", () => {
+  const { connection } = opened();
+  pass(HAND_OVER);
+  sockets[1].accept();
+  sockets[0].end(1001);
+  assert.equal(connection.handingOver, false);
+  pass(5000);
+  assert.equal(sockets.length, 2);
+});
+
+test("hand-overs can be left out", () => {
+  opened({ handOverAfter: null });
+  pass(24 * 60 * MINUTE);
+  assert.equal(sockets.length, 1);
+});
+
+// What a page tells.
+
+test("who is back online or looks again doesn't wait for a timer that slept", () => {
+  const listeners = new Map();
+  globalThis.addEventListener = (name, listener) => listeners.set(name, listener);
+  globalThis.removeEventListener = (name) => listeners.delete(name);
+  globalThis.document = { hidden: false, addEventListener() {}, removeEventListener() {} };
+  try {
+    const { connection } = opened({ ping: "ping" });
+    listeners.get("online")();
+    assert.deepEqual(sockets[0].sent, ["ping"]);
+    sockets[0].end();
+    document.hidden = true;
+    listeners.get("online")();
+    assert.equal(sockets.length, 1);
+    document.hidden = false;
+    listeners.get("online")();
+    assert.equal(sockets.length, 2);
+    listeners.get("online")(); // it is connecting
+    assert.equal(sockets.length, 2);
+    connection.close();
+    assert.equal(listeners.size, 0);
+  } finally {
+    for (const name of ["addEventListener", "removeEventListener", "document"]) delete globalThis[name];
+  }
+});
