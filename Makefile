@@ -5,8 +5,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTHONS ?= python3.11 python3.12 python3.13
 
+# The functions' runtime: what builds their package and runs it has to be the same.
+STACK_PYTHON ?= python3.13
+STACK_VENV ?= .venv-stack
+ARCHITECTURE ?= arm64
+
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-foreign test-all bench lint types format lock clean
+.PHONY: help run test test-slow test-foreign test-all build check-stack bench lint types format lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -46,13 +51,31 @@ test-all: ## The tests on every Python of $(PYTHONS) that is there
 	  else echo "== $$python: not found, skipped"; fi; \
 	done
 
-bench: $(VENV)/.ready ## Measure side by side: hibernation, the handler, cold starts, broadcasts, costs, load; some five minutes
+$(STACK_VENV)/.ready: requirements/stack.txt
+	@$(STACK_PYTHON) -c '' 2>/dev/null \
+	  || { echo "The functions' package is built by $(STACK_PYTHON), which isn't here. Name it: make $(MAKECMDGOALS) STACK_PYTHON=…"; exit 1; }
+	$(STACK_PYTHON) -m venv $(STACK_VENV)
+	$(STACK_VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/stack.txt
+	@touch $@
+
+build: $(STACK_VENV)/.ready ## Build what `sam deploy` deploys: one package, with byte code, reproducible
+	PATH="$(CURDIR)/$(STACK_VENV)/bin:$$PATH" SAM_CLI_TELEMETRY=0 sam build --parameter-overrides Architecture=$(ARCHITECTURE)
+	$(STACK_VENV)/bin/python infra/build/finish.py --python $(STACK_VENV)/bin/python
+
+check-stack: ## Lint, build and deploy the stack into MiniStack, and try it with real clients
+	$(MAKE) --no-print-directory build ARCHITECTURE=$(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
+	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(STACK_VENV)/bin/sam validate
+	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(STACK_VENV)/bin/sam validate --lint
+	$(STACK_VENV)/bin/python infra/checks/ministack.py
+
+bench: $(VENV)/.ready ## Measure side by side: hibernation, the handler, cold starts, broadcasts, costs, round trips, load; some six minutes
 	$(BIN)/python benchmarks/hibernation.py
 	$(BIN)/python benchmarks/handler.py
 	$(BIN)/python benchmarks/cold_start.py
 	$(BIN)/python benchmarks/posts.py
 	$(BIN)/python benchmarks/broadcast.py
 	$(BIN)/python benchmarks/costs.py
+	$(BIN)/python benchmarks/round_trip.py
 	$(BIN)/python benchmarks/load.py
 
 lint: $(VENV)/.ready
@@ -70,6 +93,8 @@ lock: $(VENV)/.ready ## Pin every dependency anew, with hashes
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-header --python-version 3.11 \
 	  --all-extras --group dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-header --python-version 3.13 \
+	  --group stack -o requirements/stack.txt
 
 clean: ## Remove the environments and what the tools left
 	rm -rf .venv* .cache .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis dist htmlcov

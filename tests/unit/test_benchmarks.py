@@ -88,3 +88,12 @@ def test_a_load_loses_nothing(tmp_path: Path) -> None:
 
     assert [(row["idle"], row["sent"], row["lost"]) for row in rows] == [(20, 50, 0), (20, 12, 0)]
     assert all(row["CPU/message, µs"] > 0 for row in rows)
+
+
+def test_round_trips_are_compared_with_the_same_app_under_uvicorn(tmp_path: Path) -> None:
+    """Without the peers, which it would install."""
+    (rows,) = tables("round_trip", tmp_path, "--without-peers")
+
+    assert [row["server"].partition(",")[0] for row in rows] == ["uvicorn", *["Gatesocket's emulator"] * 2]
+    assert rows[0]["of uvicorn"] == "1.0"
+    assert all(float(row["ms"]) > 0 for row in rows)
