@@ -28,7 +28,7 @@ _STATES = {state.value: state for state in WebSocketState}
 
 
 def _save_socket(value: WebSocket, encoder: Encoder) -> Any:
-    # Not `.value`, which is a Python function until 3.12.
+    # Not `.value`, which runs two functions of the `enum` module.
     data = [value.client_state._value_, value.application_state._value_]
     cls, own = type(value), vars(value).keys() - _COMPUTED
     if cls is WebSocket and not own:
