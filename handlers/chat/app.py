@@ -15,24 +15,29 @@ from pydantic import BaseModel
 
 from chat import lessons
 from chat.messages import (
-    BadMessageError,
-    Data,
-    Event,
+    Announced,
+    Delivered,
+    Joined,
+    Left,
     Name,
+    People,
     Ping,
-    Reply,
+    Pong,
     Room,
+    Said,
     Say,
     TellConnection,
     TellUser,
     Text,
+    Told,
+    Welcome,
     Who,
-    read,
 )
 from gatesocket import ConnectionManager
 from gatesocket.asyncapi import add_asyncapi
 from gatesocket.client import DIRECTORY
 from gatesocket.exceptions import InvalidConnectionId
+from gatesocket.messages import envelope, messages
 
 __all__ = ["app", "manager"]
 
@@ -62,50 +67,39 @@ async def chat(websocket: WebSocket, room: Room, name: Name = "guest") -> None:
     connection = await manager.connect(websocket, groups=[room], user=name)
     number = 0
     try:
-        welcome = {"room": room, "name": name, "connection": connection, "people": await people(room)}
-        await manager.send_personal_message(Event(type="welcome", data=welcome), websocket)
+        welcome = Welcome(room=room, name=name, connection=connection, people=await people(room))
+        await manager.send_personal_message(envelope(welcome), websocket)
         if newcomer:
-            await manager.broadcast(Event(type="joined", data={"name": name}), group=room, exclude=[websocket])
-        while True:
-            text = await websocket.receive_text()
-            try:
-                message_id, message = read(text, Say, TellUser, TellConnection, Who, Ping)
-            except BadMessageError as error:
-                await manager.send_personal_message(error.reply, websocket)
-                continue
-
-            if isinstance(message, Say):
-                number += 1
-                said = Event(type="said", data={"name": name, "text": message.text, "number": number})
-                await manager.broadcast(said, group=room)
-            else:
-                sender = {"name": name, "connection": connection}
-                reply = await answer(message, message_id, room, sender)
-                await manager.send_personal_message(reply, websocket)
+            await manager.broadcast(envelope(Joined(name=name)), group=room, exclude=[websocket])
+        incoming = messages(websocket, Say | TellUser | TellConnection | Who | Ping)
+        async for message in incoming:
+            match message:
+                case Say(text=text):
+                    number += 1
+                    await manager.broadcast(envelope(Said(name=name, text=text, number=number)), group=room)
+                case TellUser() | TellConnection():
+                    told = Told(name=name, connection=connection, text=message.text)
+                    await incoming.reply(Delivered(sent=await deliver(message, told)))
+                case Who():
+                    await incoming.reply(People(people=await people(room)))
+                case Ping():
+                    await incoming.reply(Pong())
     except WebSocketDisconnect:
-        await manager.disconnect(websocket)
-        if name not in await people(room):
-            await manager.broadcast(Event(type="left", data={"name": name}), group=room)
+        pass  # a send has found what the loop would have ended with: the client has left
+    await manager.disconnect(websocket)
+    if name not in await people(room):
+        await manager.broadcast(envelope(Left(name=name)), group=room)
 
 
-async def answer(message: Data, message_id: str | None, room: str, sender: dict[str, str]) -> Reply:
-    """Do what *message* asks for, and return what to tell its sender."""
-    match message:
-        case TellUser():
-            told = Event(type="told", data={**sender, "text": message.text})
-            delivery = await manager.send_to_user(message.user, told)
-            return Reply(type="delivered", id=message_id, data={"sent": delivery.sent + delivery.queued})
-        case TellConnection():
-            told = Event(type="told", data={**sender, "text": message.text})
-            try:
-                there = await manager.send_to(message.connection, told)
-            except InvalidConnectionId:  # the client made it up
-                there = False
-            return Reply(type="delivered", id=message_id, data={"sent": int(there)})
-        case Who():
-            return Reply(type="people", id=message_id, data={"people": await people(room)})
-        case _:  # a ping, the one that is left
-            return Reply(type="pong", id=message_id)
+async def deliver(message: TellUser | TellConnection, told: Told) -> int:
+    """Send *told* to whom *message* names, and return how many connections it reaches."""
+    if isinstance(message, TellUser):
+        delivery = await manager.send_to_user(message.user, envelope(told))
+        return delivery.sent + delivery.queued
+    try:
+        return int(await manager.send_to(message.connection, envelope(told)))
+    except InvalidConnectionId:  # the client made it up
+        return 0
 
 
 class Announcement(BaseModel):
@@ -122,11 +116,11 @@ async def announce(announcement: Announcement) -> dict[str, int]:
     Whoever can reach the app can announce, as whoever can reach it can chat. Put a token before it in your
     own.
     """
-    event = Event(type="announced", data={"text": announcement.text})
+    announced = envelope(Announced(text=announcement.text))
     if announcement.room:
-        delivery = await manager.broadcast(event, group=announcement.room)
+        delivery = await manager.broadcast(announced, group=announcement.room)
     else:
-        delivery = await manager.broadcast(event)
+        delivery = await manager.broadcast(announced)
     return {
         "sent": delivery.sent,
         "gone": delivery.gone,

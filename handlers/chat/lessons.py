@@ -12,10 +12,11 @@ from typing import Literal
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect, status
 from pydantic import BaseModel, ValidationError
 
-from chat.messages import BadMessageError, Event, Reply, Work, read
+from chat.messages import Accepted, Authenticated, Done, Progress, Work
 from chat.settings import is_right
 from gatesocket import ConnectionManager
 from gatesocket.jobs import job
+from gatesocket.messages import envelope, messages
 
 __all__ = ["router"]
 
@@ -120,7 +121,7 @@ async def token_in_the_first_message(websocket: WebSocket) -> None:
         if not welcome:
             await websocket.close(code=status.WS_1008_POLICY_VIOLATION, reason="authenticate first")
             return
-        await websocket.send_json(Event(type="authenticated").model_dump())
+        await websocket.send_text(envelope(Authenticated()))
         while True:
             text = await websocket.receive_text()
             await websocket.send_text(f"You are known, and said: {text}")
@@ -136,7 +137,7 @@ def primes_between(start: int, stop: int) -> int:
 
 
 @job
-async def count_primes(connection: str, message_id: str | None, below: int) -> Reply | None:
+async def count_primes(connection: str, message_id: str | None, below: int) -> str | None:
     """Count the primes below a number, and tell *connection* how far it is.
 
     A job knows no socket, only what it was given, as JSON. That is enough: a manager reaches a connection by
@@ -146,10 +147,10 @@ async def count_primes(connection: str, message_id: str | None, below: int) -> R
     for quarter in range(4):
         start, stop = below * quarter // 4, below * (quarter + 1) // 4
         found += await asyncio.to_thread(primes_between, start, stop)
-        progress = Reply(type="progress", id=message_id, data={"percent": 25 * (quarter + 1)})
-        if not await manager.send_to(connection, progress):
+        progress = Progress(percent=25 * (quarter + 1))
+        if not await manager.send_to(connection, envelope(progress, id=message_id)):
             return None  # the client has left, and nobody else wants to know
-    return Reply(type="done", id=message_id, data={"below": below, "primes": found})
+    return envelope(Done(below=below, primes=found), id=message_id)
 
 
 @router.websocket("/ws/work")
@@ -162,15 +163,11 @@ async def heavy_work(websocket: WebSocket) -> None:
     """
     connection = await manager.connect(websocket)
     try:
-        while True:
-            text = await websocket.receive_text()
-            try:
-                message_id, work = read(text, Work)
-            except BadMessageError as error:
-                await websocket.send_text(error.reply.model_dump_json())
-                continue
-            await websocket.send_text(Reply(type="accepted", id=message_id).model_dump_json())
-            await count_primes.reply_to(connection=connection).enqueue(connection, message_id, work.below)
-    except WebSocketDisconnect as left:
-        await manager.disconnect(websocket)
-        logger.info("work: the client left with code %d", left.code)
+        incoming = messages(websocket, Work)
+        async for work in incoming:
+            await incoming.reply(Accepted())
+            await count_primes.reply_to(connection=connection).enqueue(connection, incoming.id, work.below)
+    except WebSocketDisconnect:
+        pass  # a reply has found what the loop would have ended with: the client has left
+    await manager.disconnect(websocket)
+    logger.info("work: the client left")

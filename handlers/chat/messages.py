@@ -1,7 +1,7 @@
-"""What client and server of the chat say to each other: JSON texts of one form.
+"""What client and server of the chat say to each other, each as a pydantic model.
 
-Every message is an envelope: ``{"type": "say", "id": "7", "data": {"text": "Hello"}}``. The *data* belong to
-the *type*. A client may add an *id*; what the server answers to that message repeats it. ::
+`gatesocket.messages` puts them into envelopes: ``{"type": "say", "id": "7", "data": {"text": "Hello"}}``. The *type* is
+the name of the model. A client may add an *id*; what the server answers to that message repeats it. ::
 
     a client says                                               the server answers, with the same id
     "say"              {"text": …}                              nothing: the room hears "said"
@@ -10,7 +10,7 @@ the *type*. A client may add an *id*; what the server answers to that message re
     "who"                                                       "people"       {"people": […]}
     "ping"                                                      "pong"
     "work"             {"below": …}                             "accepted", "progress" …, "done"
-    anything else                                               "error"        {"code": …, "message": …}
+    anything else                                               "error"        {"code": …, "detail": …, "errors": […]}
 
     the server says unasked
     "welcome"          {"room": …, "name": …, "connection": …, "people": […]}
@@ -19,29 +19,36 @@ the *type*. A client may add an *id*; what the server answers to that message re
     "told"             {"name": …, "connection": …, "text": …}
     "announced"        {"text": …}
 
-What comes in was written by anybody, so `read` checks it field by field. What goes out is our own, so `Event`
-and `Reply` only give it its form.
+What comes in was written by anybody, so its fields say exactly what they may hold.
 """
 
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 __all__ = [
-    "BadMessageError",
-    "Data",
-    "Event",
+    "Accepted",
+    "Announced",
+    "Authenticated",
+    "Delivered",
+    "Done",
+    "Joined",
+    "Left",
     "Name",
+    "People",
     "Ping",
-    "Reply",
+    "Pong",
+    "Progress",
     "Room",
+    "Said",
     "Say",
     "TellConnection",
     "TellUser",
     "Text",
+    "Told",
+    "Welcome",
     "Who",
     "Work",
-    "read",
 ]
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40)]
@@ -55,20 +62,19 @@ class Data(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    type: ClassVar[str]
+
+# What a client says.
 
 
 class Say(Data):
     """A text to everybody in the room."""
 
-    type = "say"
     text: Text
 
 
 class TellUser(Data):
     """A text to one person, in every tab that they have open."""
 
-    type = "tell-user"
     user: Name
     text: Text
 
@@ -76,7 +82,6 @@ class TellUser(Data):
 class TellConnection(Data):
     """A text to one connection: an answer to the very tab that something came from."""
 
-    type = "tell-connection"
     connection: Annotated[str, StringConstraints(min_length=1, max_length=128)]
     text: Text
 
@@ -84,87 +89,100 @@ class TellConnection(Data):
 class Who(Data):
     """Asks for the names of the people in the room."""
 
-    type = "who"
-
 
 class Ping(Data):
     """Asks whether the server is there, and keeps the connection from falling silent."""
-
-    type = "ping"
 
 
 class Work(Data):
     """Asks how many primes there are below a number."""
 
-    type = "work"
     below: Annotated[int, Field(ge=2, le=1_000_000)]
 
 
-class Event(BaseModel):
-    """What the server says unasked."""
-
-    type: Literal["welcome", "joined", "left", "said", "told", "announced", "authenticated"]
-    data: dict[str, Any] = {}
+# What the server answers.
 
 
-class Reply(BaseModel):
-    """What the server answers to one message, whose *id* it repeats; None if the message had none."""
+class Delivered(Data):
+    """How many connections a personal text has reached."""
 
-    type: Literal["delivered", "people", "pong", "accepted", "progress", "done", "error"]
-    id: str | None
-    data: dict[str, Any] = {}
+    sent: int
 
 
-class BadMessageError(ValueError):
-    """A client sent something that can't be understood; *reply* tells it what, and what to send instead."""
+class People(Data):
+    """Who is in the room."""
 
-    def __init__(self, code: Literal["malformed", "unknown-type", "invalid"], what: str, answers: str | None) -> None:
-        super().__init__(what)
-        self.reply = Reply(type="error", id=answers, data={"code": code, "message": what})
+    people: list[str]
 
 
-class Envelope(BaseModel):
-    """The form of every message that a client sends."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    type: str
-    id: Annotated[str, StringConstraints(max_length=64)] | None = None
-    data: dict[str, JsonValue] = {}
+class Pong(Data):
+    """The server is there."""
 
 
-AnyData = TypeVar("AnyData", bound=Data)
+class Accepted(Data):
+    """The work has begun."""
 
 
-def read(text: str, *kinds: type[AnyData]) -> tuple[str | None, AnyData]:
-    """Return the id and the data of a client's message, which has to be of one of *kinds*.
+class Progress(Data):
+    """How far the work is."""
 
-    Raises:
-        BadMessageError: *text* isn't JSON, or isn't an envelope, or its type isn't expected here, or its data
-            don't fit its type.
-    """
-    try:
-        envelope = Envelope.model_validate_json(text)
-    except ValidationError as error:
-        code: Literal["malformed", "invalid"] = "invalid"
-        if error.errors()[0]["type"] == "json_invalid":
-            code = "malformed"
-        raise BadMessageError(code, _in_words(error), None) from error
-
-    expected = {kind.type: kind for kind in kinds}
-    if envelope.type not in expected:
-        what = f"type: expected one of {', '.join(expected)}, got {envelope.type[:40]!r}"
-        raise BadMessageError("unknown-type", what, envelope.id)
-    try:
-        return envelope.id, expected[envelope.type].model_validate(envelope.data)
-    except ValidationError as error:
-        raise BadMessageError("invalid", _in_words(error, "data"), envelope.id) from error
+    percent: int
 
 
-def _in_words(error: ValidationError, *within: str) -> str:
-    """Put what pydantic found into one line: where, and what is wrong there."""
-    problems = []
-    for problem in error.errors(include_input=False, include_url=False):
-        where = ".".join(str(step) for step in (*within, *problem["loc"]))
-        problems.append(f"{where}: {problem['msg']}" if where else problem["msg"])
-    return "; ".join(problems)
+class Done(Data):
+    """What came of the work."""
+
+    below: int
+    primes: int
+
+
+# What the server says unasked.
+
+
+class Welcome(Data):
+    """Where a newcomer is, as whom, and among whom."""
+
+    room: str
+    name: str
+    connection: str
+    people: list[str]
+
+
+class Joined(Data):
+    """Somebody has come."""
+
+    name: str
+
+
+class Left(Data):
+    """Somebody has left, with their last tab."""
+
+    name: str
+
+
+class Said(Data):
+    """A text to everybody in the room."""
+
+    name: str
+    text: str
+    number: int
+    """How many texts this tab has sent so far."""
+
+
+class Told(Data):
+    """A text to this person, or to this connection."""
+
+    name: str
+    connection: str
+    """Where it came from, and where an answer goes."""
+    text: str
+
+
+class Announced(Data):
+    """A text from outside of the room."""
+
+    text: str
+
+
+class Authenticated(Data):
+    """The token of the first message was right."""

@@ -28,7 +28,7 @@ def test_a_route_can_be_read_about_connected_to_and_talked_to(open_tab: OpenTab)
     expect(echo.get_by_text("Send every text back.")).to_be_visible()
     expect(echo.get_by_text("Clients send")).to_be_visible()
 
-    echo.get_by_role("button", name="Connect").click()
+    echo.get_by_role("button", name="Connect", exact=True).click()
     expect(echo.get_by_role("status")).to_have_text("Connected")
     echo.get_by_label("Message").fill("hello")
     echo.get_by_role("button", name="Send").click()
@@ -43,13 +43,13 @@ def test_parameters_of_path_and_query_are_filled_in_and_reach_the_route(open_tab
     room = channel(opened(open_tab), "/ws/{room}")
     room.get_by_label("room", exact=False).fill("küche_2")
     room.get_by_label("name", exact=False).fill("Ann & co")
-    room.get_by_role("button", name="Connect").click()
+    room.get_by_role("button", name="Connect", exact=True).click()
     expect(room.get_by_role("log")).to_contain_text('"room":"küche_2","name":"Ann & co"')
 
 
 def test_a_required_parameter_is_asked_for_before_anything_is_opened(open_tab: OpenTab) -> None:
     room = channel(opened(open_tab), "/ws/{room}")
-    room.get_by_role("button", name="Connect").click()
+    room.get_by_role("button", name="Connect", exact=True).click()
     expect(room.get_by_label("room", exact=False)).to_be_focused()
     expect(room.get_by_role("status")).to_have_text("Not connected")
 

@@ -105,9 +105,9 @@ const on = {
     if (sent) append(message(me.name, text, { personal: `only to ${name}` }));
     else append(notice(`${name} isn't there any more; nothing was sent.`, "error"));
   },
-  error({ message }, id) {
+  error({ detail }, id) {
     unanswered.delete(id);
-    append(notice(`The server didn't understand: ${message}`, "error"));
+    append(notice(`The server didn't understand: ${detail}`, "error"));
   },
   pong() {},
 };
