@@ -141,11 +141,13 @@ class Messages(Generic[M]):
 
     @classmethod
     def _load(cls, data: list[Any]) -> Self:
-        websocket, kinds, max_errors, until, errors, last, owes_ack = data
         try:
+            websocket, kinds, max_errors, until, errors, last, owes_ack = data
             made = cls(websocket, *kinds, max_errors=max_errors, until=until)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise SnapshotError(f"the snapshot is damaged: {error}") from error
+        if not isinstance(websocket, WebSocket):
+            raise SnapshotError(f"the snapshot is damaged: {websocket!r} gives no messages")
         made._errors, made.id, made._owes_ack = errors, last, owes_ack
         return made
 

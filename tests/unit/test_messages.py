@@ -208,6 +208,15 @@ def test_check_refuses_a_receive_where_a_route_can_t_be_left() -> None:
     assert "in a `finally`" in finding.what
 
 
-def test_a_planted_snapshot_names_no_other_classes() -> None:
-    with pytest.raises(SnapshotError, match="the snapshot is damaged: expected pydantic models"):
-        Messages._load([None, (str,), 10, None, 0, None, False])
+@pytest.mark.parametrize(
+    ("planted", "why"),
+    [
+        ([None, (str,), 10, None, 0, None, False], "expected pydantic models"),
+        ([None, (Say,), 10, None, 0, None, False], "None gives no messages"),
+        ([None, 7, 10, None, 0, None, False], "must be an iterable"),
+        ([None, (Say,)], "not enough values"),
+    ],
+)
+def test_a_planted_snapshot_is_refused(planted: list[Any], why: str) -> None:
+    with pytest.raises(SnapshotError, match=f"the snapshot is damaged: .*{why}"):
+        Messages._load(planted)
