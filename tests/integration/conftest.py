@@ -38,7 +38,15 @@ def dynalite_client() -> Iterator["DynamoDBClient"]:
         client.close()
 
 
-@pytest.fixture(params=["moto", "dynalite"])
+@pytest.fixture(scope="session")
+def ministack_client() -> Iterator["DynamoDBClient"]:
+    with dynamodb.ministack() as url:
+        client = dynamodb.connect(url)
+        yield client
+        client.close()
+
+
+@pytest.fixture(params=["moto", "dynalite", pytest.param("ministack", marks=pytest.mark.slow)])
 def client(request: pytest.FixtureRequest) -> "DynamoDBClient":
     """A client of each stand-in for DynamoDB in turn."""
     found: DynamoDBClient = request.getfixturevalue(f"{request.param}_client")
@@ -61,7 +69,13 @@ def moto_table(moto_client: "DynamoDBClient") -> str:
     return name
 
 
-@pytest.fixture(params=["memory", "boto3:moto", "boto3:dynalite", "asyncio:moto", "asyncio:dynalite"])
+@pytest.fixture(
+    params=[
+        "memory",
+        *(f"{client}:{server}" for client in ("boto3", "asyncio") for server in ("moto", "dynalite")),
+        pytest.param("asyncio:ministack", marks=pytest.mark.slow),
+    ]
+)
 async def make_registry(request: pytest.FixtureRequest) -> AsyncIterator[Callable[..., Registry]]:
     """What makes a registry of each kind in turn, with the options given: each AWS client with each server."""
     kind, _, server = request.param.partition(":")

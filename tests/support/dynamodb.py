@@ -1,13 +1,19 @@
-"""Two independent stand-ins for DynamoDB, each a real HTTP server on this machine: moto and dynalite."""
+"""Three independent stand-ins for DynamoDB, each a real HTTP server on this machine: moto, dynalite and MiniStack.
 
+Amazon's own, DynamoDB Local, isn't among them. It listens on every interface of the machine and has no option against
+that, and a test must not open a port to the network.
+"""
+
+import os
 import select
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,9 +29,10 @@ from gatesocket.aws.sigv4 import Credentials
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-__all__ = ["connect", "dynalite", "lean", "moto"]
+__all__ = ["connect", "dynalite", "lean", "ministack", "moto"]
 
 DYNALITE = "dynalite@4.0.0"
+MINISTACK = "ministack==1.5.33"
 CACHE = Path(__file__).parents[2] / ".cache"
 INSTALLED_WITHIN = 50  # s
 STARTED_WITHIN = 20  # s
@@ -42,13 +49,54 @@ def moto() -> Iterator[str]:
 @contextmanager
 def dynalite() -> Iterator[str]:
     """Run dynalite; give its URL. The test is skipped where it can't be had."""
-    command = _install_dynalite()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip(f"{DYNALITE}, a second stand-in for DynamoDB, needs npm, which isn't installed")
+    options = ["--no-fund", "--no-audit", "--loglevel", "error"]
+    command = _installed(DYNALITE, [npm, "install", *options, "--prefix"]) / "node_modules" / ".bin" / "dynalite"
+    port = _free_port()
     with _server([str(command), "--host", "127.0.0.1", "--port", str(port), "--createTableMs", "0"]) as said:
         assert str(port) in said
         yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def ministack() -> Iterator[str]:
+    """Run MiniStack; give its URL. The test is skipped where it can't be had."""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]
+    packages, port = _installed(MINISTACK, pip), _free_port()
+    # Without BIND_HOST it would listen on every interface.
+    ours = {"PYTHONPATH": str(packages), "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "LOG_LEVEL": "ERROR"}
+    with tempfile.TemporaryDirectory(prefix="ministack-") as directory:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ministack"], cwd=directory, env={**os.environ, **ours, "TMPDIR": directory}
+        )
+        try:
+            _wait_for(process, port)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(ENDED_WITHIN)
+
+
+def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
+    """Wait until a server that doesn't say so listens."""
+    end = time.monotonic() + STARTED_WITHIN
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        if time.monotonic() > end:
+            raise RuntimeError(f"{process.args!r} doesn't listen after {STARTED_WITHIN} s")
+        with suppress(subprocess.TimeoutExpired):
+            raise RuntimeError(f"{process.args!r} has ended with {process.wait(0.05)}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @contextmanager
@@ -69,30 +117,27 @@ def _server(command: list[str]) -> Iterator[str]:
             process.wait(ENDED_WITHIN)
 
 
-def _install_dynalite() -> Path:
-    """Install dynalite into the cache, once; return its command."""
-    target = CACHE / DYNALITE
-    command = target / "node_modules" / ".bin" / "dynalite"
-    if command.exists():
-        return command
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip(f"{DYNALITE}, a second stand-in for DynamoDB, needs npm, which isn't installed")
+def _installed(package: str, install: list[str]) -> Path:
+    """Install a package into the cache, once; return its directory. The test is skipped where it can't be had."""
+    target = CACHE / package
+    if target.exists():
+        return target
     CACHE.mkdir(exist_ok=True)
     # Moved into place when it is complete, so that an interrupted installation isn't taken for one.
     fresh = Path(tempfile.mkdtemp(dir=CACHE))
-    install = [npm, "install", "--prefix", str(fresh), "--no-fund", "--no-audit", "--loglevel", "error", DYNALITE]
     try:
-        subprocess.run(install, check=True, capture_output=True, text=True, timeout=INSTALLED_WITHIN)
+        subprocess.run(
+            [*install, str(fresh), package], check=True, capture_output=True, text=True, timeout=INSTALLED_WITHIN
+        )
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         shutil.rmtree(fresh)
         why = error.stderr if isinstance(error.stderr, str) else str(error)
-        pytest.skip(f"{DYNALITE}, a second stand-in for DynamoDB, couldn't be installed: {why}")
+        pytest.skip(f"{package}, another stand-in for DynamoDB, couldn't be installed: {why}")
     try:
         fresh.replace(target)
     except OSError:  # another worker was faster
         shutil.rmtree(fresh)
-    return command
+    return target
 
 
 def connect(url: str) -> "DynamoDBClient":
