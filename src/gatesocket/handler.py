@@ -26,12 +26,13 @@ from gatesocket.backend import (
 from gatesocket.clock import Clock, milliseconds
 from gatesocket.driver import HAND_OVER_MARGIN, Answer, Driver, Invocation
 from gatesocket.event_loop import KeptLoop
-from gatesocket.events import Connect, Expired, Forwarded, Item, Message, Origin, Wake, parse
+from gatesocket.events import Connect, Disconnect, Expired, Forwarded, Item, Message, Origin, Wake, parse
 from gatesocket.exceptions import ConfigurationError, UnreadableRecord
 from gatesocket.gateway.base import GatewayClient
 from gatesocket.gateway.management_api import endpoint_for
 from gatesocket.lifespan import Lifespan
 from gatesocket.limits import INTEGRATION_SECONDS
+from gatesocket.observe import Observation, ObservedGateway, Observer, observing, route_failed
 from gatesocket.queues import Queue
 from gatesocket.registry.base import Registry
 from gatesocket.registry.items import decode
@@ -68,6 +69,7 @@ class WebSocketHandler:
         clock: returns milliseconds since the epoch.
         on_error: is told of every exception that a route let out, after it was logged; the client's connection is
             closed either way. Test clients raise it in the test.
+        observer: is told of every event when it is over; None observes nothing. See `gatesocket.observe`.
 
     Raises:
         ConfigurationError: *app* isn't an ASGI app, or this is a Lambda function without a table.
@@ -86,6 +88,7 @@ class WebSocketHandler:
         settings: Settings | None = None,
         clock: Clock = milliseconds,
         on_error: Callable[[Exception], None] | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self._app = app
         self._blueprint = hibernation.prepare(app)
@@ -102,6 +105,7 @@ class WebSocketHandler:
         self._fanout = fanout or default_fanout(self._settings)
         self._clock = clock
         self._on_error = on_error or _ignore
+        self._observer = observer
         self._lifespan = Lifespan(app)
         self._driver: Driver | None = None
         self._loop = KeptLoop()
@@ -133,6 +137,18 @@ class WebSocketHandler:
     async def invoke(self, event: dict[str, Any], context: object) -> dict[str, Any]:
         """Serve one Lambda event on the running event loop; as `__call__`, but many may run at once."""
         parsed = parse(event)
+        if self._observer is None:
+            return await self._answer(parsed, event, context)
+        kind = "batch" if isinstance(parsed, tuple) else type(parsed).__name__.lower()
+        observation = Observation(kind, getattr(parsed, "connection_id", None), getattr(context, "aws_request_id", ""))
+        with observing(self._observer, observation):
+            answer = await self._answer(parsed, event, context)
+            observation.status = answer["statusCode"] if kind == "connect" else None
+        return answer
+
+    async def _answer(
+        self, parsed: Connect | Message | Disconnect | tuple[Item, ...], event: dict[str, Any], context: object
+    ) -> dict[str, Any]:
         await self.startup()
         invocation = self._invocation(event, context)
         if isinstance(parsed, tuple):
@@ -210,12 +226,13 @@ class WebSocketHandler:
 
     def _driver_for(self, origin: Origin | None) -> Driver:
         if self._driver is None:
+            gateway = self._gateway or self._gateway_for(origin)
             self._driver = Driver(
                 self._app,
                 self._blueprint,
                 Backend(
                     self._registry,
-                    self._gateway or self._gateway_for(origin),
+                    gateway if self._observer is None else ObservedGateway(gateway),
                     self._waker,
                     self._jobs,
                     self._clock,
@@ -223,9 +240,13 @@ class WebSocketHandler:
                     self._settings.fanout_above,
                 ),
                 self._settings,
-                self._on_error,
+                self._on_route_error,
             )
         return self._driver
+
+    def _on_route_error(self, error: Exception) -> None:
+        route_failed()
+        self._on_error(error)
 
     def _gateway_for(self, origin: Origin | None) -> GatewayClient:
         region = self._settings.region or os.environ.get("AWS_REGION")

@@ -5,6 +5,7 @@ from typing import Any
 
 from gatesocket import WebSocketHandler, backend
 from gatesocket.gateway.fake import FakeGateway
+from gatesocket.observe import Observer
 from gatesocket.registry.base import Record, Registry
 from gatesocket.registry.memory import MemoryRegistry
 from gatesocket.settings import Settings
@@ -35,7 +36,15 @@ class Context:
 class Cloud:
     """A handler in a Lambda function of its own, and what is around it."""
 
-    def __init__(self, app: Any, *, registry: Registry | None = None, waker: bool = True, **settings: Any) -> None:
+    def __init__(
+        self,
+        app: Any,
+        *,
+        registry: Registry | None = None,
+        waker: bool = True,
+        observer: Observer | None = None,
+        **settings: Any,
+    ) -> None:
         self.registry = registry or MemoryRegistry()
         self.gateway = FakeGateway()
         self.gateway.connecting(CONNECTION)
@@ -53,6 +62,7 @@ class Cloud:
             settings=Settings(**settings),
             clock=lambda: self.now,
             on_error=self.errors.append,
+            observer=observer,
         )
         MADE.append(self.handler)
 
