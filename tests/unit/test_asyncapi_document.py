@@ -109,6 +109,17 @@ def test_the_reference_app_is_described_route_by_route() -> None:
     }
 
 
+def test_what_the_reference_app_says_is_read_from_its_source() -> None:
+    operations = described(chat)["operations"]
+    said = {
+        name: [reference["$ref"].rpartition("/")[2] for reference in operation["messages"]]
+        for name, operation in operations.items()
+    }
+    assert said["chat.receive"] == ["say", "tell-user", "tell-connection", "who", "ping"]
+    assert {"welcome", "joined", "said", "told", "people", "left", "ack", "error"} <= set(said["chat.send"])
+    assert said["heavy_work.receive"] == ["work"]
+
+
 def test_an_app_without_websockets_has_no_channels() -> None:
     document = described(Starlette())
     assert document == {
