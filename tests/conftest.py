@@ -1,6 +1,13 @@
 import logging
+import sys
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A machine that does much else is slow now and then: how long one example takes is no property of the code. Made of
+# hypothesis's own default, which is another one under CI.
+settings.register_profile("patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +24,10 @@ def fresh_logger() -> None:
     logger.setLevel(logging.NOTSET)
     logger.propagate = True
     logger.disabled = False
+
+
+@pytest.fixture(autouse=True)
+def fresh_registry() -> None:
+    """Give each test the connections of a process in which nobody has connected yet."""
+    if (backend := sys.modules.get("gatesocket.backend")) is not None:
+        backend._of_process.cache_clear()

@@ -417,8 +417,11 @@ class TestReplying:
         await greet.reply_to(**{to: "ann"}).enqueue("you")
 
         assert await cloud.work() == {"batchItemFailures": []}
-        assert caplog.messages == [f"{__name__}:greet has ended, but 1 connections of {to} ann had left"]
-        assert caplog.records[0].levelno == logging.INFO
+        assert caplog.messages == [
+            "connection ann is gone",
+            f"{__name__}:greet has ended, but 1 connections of {to} ann had left",
+        ]
+        assert {record.levelno for record in caplog.records} == {logging.INFO}
 
     async def test_a_result_that_cannot_be_sent_fails_the_job(
         self, cloud: Cloud, caplog: pytest.LogCaptureFixture
