@@ -94,7 +94,7 @@ class Visitor:
     def __init__(self, socket: ClientConnection, name: str, welcome: dict[str, Any]) -> None:
         self.name = name
         self.connection_id: str = welcome["connection"]
-        self._socket = socket
+        self.socket = socket
 
     @classmethod
     async def enter(cls, target: Target, room: str) -> Self:
@@ -112,17 +112,17 @@ class Visitor:
 
     async def say(self, kind: str, **data: str) -> None:
         """Send one message."""
-        await self._socket.send(json.dumps({"type": kind, "data": data}))
+        await self.socket.send(json.dumps({"type": kind, "data": data}))
 
     async def hear(self, kind: str, **data: object) -> None:
         """Wait for a message of *kind* and expect *data* in it; others, such as who joined, may come before."""
-        while (message := json.loads(await self._socket.recv()))["type"] != kind:
+        while (message := json.loads(await self.socket.recv()))["type"] != kind:
             pass
         expect(data, {name: message["data"].get(name) for name in data})
 
     async def leave(self) -> None:
         """Close the connection as a client does that has said everything."""
-        await self._socket.close()
+        await self.socket.close()
 
 
 class Room:

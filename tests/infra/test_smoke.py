@@ -1,14 +1,10 @@
 """The smoke check, run as whoever has deployed a stack would run it."""
 
-import asyncio
 import importlib
-import os
 import re
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
@@ -16,12 +12,12 @@ import pytest
 from botocore.stub import Stubber
 from moto.server import ThreadedMotoServer
 
+from support.checks import CREDENTIALS, PATIENCE, Ended, run_check
 from support.edge_function import EdgeFunction
 from support.edge_proxy import edge_proxy
 from support.servers import Server
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 50  # s, for all checks on a busy machine
 CHECKS = [
     "connect and be greeted",
     "echo",
@@ -35,54 +31,23 @@ CHECKS = [
     "binary frame closed with 1003",
     "410 for a connection that left",
 ]
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1"}
 NO_STAGE = (
     "skip 410 for a connection that left: the Management API's address follows only from a stage's URL, wss://…/{stage}"
 )
 
 
-@dataclass(frozen=True)
-class Ended:
-    """What the script printed, line by line, and its exit status."""
-
-    status: int
-    lines: list[str]
-    errors: str
-
-    @property
-    def failed(self) -> list[str]:
-        return [line for line in self.lines if line.startswith("FAIL")]
-
-    def passed(self, *names: str) -> bool:
-        """Whether just these checks passed, each with its time."""
-        ok = [re.fullmatch(r"ok   (.+)  \d+\.\d ms", line) for line in self.lines if line.startswith("ok")]
-        return [line and line[1] for line in ok] == list(names)
-
-
 async def smoke(*arguments: str, **environment: str) -> Ended:
-    """Run the script, with no AWS configuration but what is given."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    nothing = {
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "infra/checks/smoke.py", *arguments),
-        cwd=ROOT,
-        env={**inherited, **nothing, **environment},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(PATIENCE):
-            printed, errors = await process.communicate()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        raise
-    assert process.returncode is not None
-    return Ended(process.returncode, printed.decode().splitlines(), errors.decode())
+    return await run_check("smoke.py", *arguments, **environment)
+
+
+def passed(ended: Ended, *names: str) -> bool:
+    """Whether just these checks passed, each with its time."""
+    ok = [re.fullmatch(r"ok   (.+)  \d+\.\d ms", line) for line in ended.lines if line.startswith("ok")]
+    return [line and line[1] for line in ok] == list(names)
+
+
+def failed(ended: Ended) -> list[str]:
+    return [line for line in ended.lines if line.startswith("FAIL")]
 
 
 def websocket_url(server: Server) -> str:
@@ -92,8 +57,8 @@ def websocket_url(server: Server) -> str:
 async def test_every_check_passes_at_a_stage(emulator: Server) -> None:
     urls = ("--websocket-url", f"{websocket_url(emulator)}/prod", "--http-url", emulator.url)
     ended = await smoke(*urls, **CREDENTIALS)
-    assert ended.failed == []
-    assert ended.passed(*CHECKS)
+    assert failed(ended) == []
+    assert passed(ended, *CHECKS)
     assert (ended.status, ended.errors) == (0, "")
 
 
@@ -101,8 +66,8 @@ async def test_every_check_passes_through_the_edge(emulator: Server, edge_functi
     """The function rewrites the addresses, under node; only the Management API can't be reached this way."""
     async with edge_proxy(edge_function, websocket_url(emulator)) as edge:
         ended = await smoke("--websocket-url", edge, "--http-url", emulator.url, **CREDENTIALS)
-    assert ended.failed == []
-    assert ended.passed(*CHECKS[:-1])
+    assert failed(ended) == []
+    assert passed(ended, *CHECKS[:-1])
     assert ended.lines[-1] == NO_STAGE
     assert ended.status == 0
 
@@ -122,7 +87,7 @@ async def test_a_check_that_cannot_be_run_says_what_it_lacks(
 ) -> None:
     urls = ("--websocket-url", f"{websocket_url(emulator)}/prod", "--http-url", emulator.url)
     ended = await smoke(*urls, **environment)
-    assert ended.passed(*CHECKS[:-1])
+    assert passed(ended, *CHECKS[:-1])
     assert ended.lines[-1] == f"skip 410 for a connection that left: {lacks}"
     assert ended.status == 0
 
@@ -152,8 +117,8 @@ async def test_what_differs_fails_and_the_rest_is_checked_all_the_same() -> None
     """uvicorn has none of API Gateway's limits: it echoes the large frame, and its end of a failed route is its own."""
     with Server("uvicorn") as server:
         ended = await smoke("--websocket-url", websocket_url(server), "--http-url", server.url)
-    assert ended.passed(*CHECKS[:-3])
-    oversize, binary = ended.failed
+    assert passed(ended, *CHECKS[:-3])
+    oversize, binary = failed(ended)
     assert oversize == (
         "FAIL frame over 32 KB closed with 1009: expected close code 1009, got a message of 32779 characters"
     )
@@ -166,8 +131,8 @@ async def test_what_cannot_be_reached_fails(emulator: Server) -> None:
         closed.bind(("127.0.0.1", 0))
         nowhere = f"http://127.0.0.1:{closed.getsockname()[1]}"
         ended = await smoke("--websocket-url", websocket_url(emulator), "--http-url", nowhere)
-    (failed,) = ended.failed
-    assert failed.startswith("FAIL HTTP announcement to a socket: expected no error, got ConnectError: ")
+    (line,) = failed(ended)
+    assert line.startswith("FAIL HTTP announcement to a socket: expected no error, got ConnectError: ")
     assert ended.status == 1
 
 
@@ -177,7 +142,7 @@ async def test_what_does_not_answer_fails_in_time() -> None:
         silent.listen()
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         ended = await smoke("--websocket-url", f"ws://{address}", "--http-url", f"http://{address}", "--timeout", "0.1")
-    assert ended.failed == [f"FAIL {name}: expected an end within 0.1 s, got none" for name in CHECKS[:-1]]
+    assert failed(ended) == [f"FAIL {name}: expected an end within 0.1 s, got none" for name in CHECKS[:-1]]
     assert ended.status == 1
 
 
@@ -219,7 +184,7 @@ async def test_a_stacks_urls_are_looked_up(cloudformation: str, emulator: Server
     outputs = f"{{WebSocketUrl: {{Value: '{stage}'}}, HttpUrl: {{Value: '{http}'}}}}"
     with deployed(cloudformation, "chat", outputs):
         ended = await smoke("--stack", "chat", AWS_ENDPOINT_URL_CLOUDFORMATION=cloudformation, **CREDENTIALS)
-    assert ended.passed(*CHECKS)
+    assert passed(ended, *CHECKS)
     assert ended.status == 0
 
 
