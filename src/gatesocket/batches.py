@@ -18,6 +18,13 @@ BATCH_CONNECTIONS: Final = 500
 BATCH_ID_BYTES: Final = 64 * 1024
 """Bytes of connection ids in one batch; beside the largest text, 171 KB in base64, that stays under SQS's 256 KB."""
 
+PATIENCE: Final = 1.0
+"""Seconds for which a broadcast tries a post again before it leaves that to the queue.
+
+A rate that was exceeded for a moment is free again by then; a client that reads too slowly would take all the time that
+there is, from whoever waits for the broadcast and, behind it, from everybody else.
+"""
+
 TOO_MANY_REQUESTS: Final = 429
 """The gateway's status for a rate that is used up, and for a client whose buffer is full (facts sheet, section 4)."""
 
@@ -66,6 +73,8 @@ class Batches:
         group: the group that they are members of; None for none.
         above: how many the broadcast posts to itself.
     """
+
+    patience: float | None = PATIENCE
 
     def __init__(self, queue: Queue, text: str, *, group: str | None, above: int) -> None:
         self.above = above

@@ -11,6 +11,7 @@ from uuid import uuid4
 from gatesocket.backend import Backend
 from gatesocket.connection import current_connection, published_connection
 from gatesocket.exceptions import ConnectionGone, GatesocketError
+from gatesocket.patience import patience
 from gatesocket.registry.base import Entry, Member
 
 __all__ = ["FAILURES_NAMED", "POSTS_AT_ONCE", "Delivery", "HandOver", "Round", "members_of"]
@@ -47,6 +48,8 @@ class HandOver(Protocol):
 
     above: int
     """How many connections the round posts to before it hands the others over."""
+    patience: float | None
+    """Seconds after which a post isn't tried again before that; None leaves it to the gateway client."""
 
     def takes(self, error: Exception) -> bool:
         """Whether a connection whose post failed with *error* is worth handing over."""
@@ -146,14 +149,17 @@ class Round:
 
     async def _send_to(self, member: Member) -> None:
         """Send to one connection; nobody's failure is anybody else's."""
+        # Of those who can't be handed over, nobody else would try again.
+        hand_over = None if _bound(member) else self._hand_over
         try:
-            fate = await _deliver(member, self._text, self._through)
+            with patience(hand_over.patience if hand_over is not None else None):
+                fate = await _deliver(member, self._text, self._through)
         except Exception as error:
             if not isinstance(error, GatesocketError):
                 logger.exception("connection %s: a post failed in a way that no gateway does", member.connection_id)
-            if self._hand_over is not None and self._hand_over.takes(error) and not _bound(member):
+            if hand_over is not None and hand_over.takes(error):
                 logger.debug("connection %s: a post failed, and is handed over: %s", member.connection_id, error)
-                await self._put(self._hand_over.add(member.connection_id), self._hand_over)
+                await self._put(hand_over.add(member.connection_id), hand_over)
             else:
                 self._fail(member.connection_id, error)
             return

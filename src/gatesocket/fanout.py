@@ -135,6 +135,7 @@ class _Rest:
     """Collects those of a batch who have to be tried again; see `gatesocket.delivery.HandOver`."""
 
     above = sys.maxsize
+    patience: float | None = None
 
     def __init__(self) -> None:
         self.collected: list[str] = []

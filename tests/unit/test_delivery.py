@@ -11,6 +11,7 @@ from gatesocket.backend import Backend
 from gatesocket.delivery import FAILURES_NAMED, POSTS_AT_ONCE, Delivery, Round, members_of
 from gatesocket.exceptions import ConnectionGone, GatewayError, QueueError, RegistryError
 from gatesocket.gateway.fake import FakeGateway
+from gatesocket.patience import in_context
 from gatesocket.registry.base import Member, Record
 from gatesocket.registry.memory import MemoryRegistry
 
@@ -51,6 +52,7 @@ class Elsewhere:
 
     def __init__(self, *, above: int, size: int, errors: Iterator[Exception | None]) -> None:
         self.above = above
+        self.patience: float | None = 0.5
         self.size = size
         self.errors = errors
         self.collected: list[str] = []
@@ -199,6 +201,23 @@ async def test_what_waits_for_its_handshake_is_never_handed_over() -> None:
     )
 
     assert (delivery.queued, delivery.failed, elsewhere.batches) == (1, 1, [["b"]])
+
+
+async def test_only_those_who_can_be_handed_over_are_given_up_sooner() -> None:
+    """Of the others nobody else would try again."""
+    given: dict[str, float | None] = {}
+
+    class Patient(Gateway):
+        async def post(self, connection_id: str, text: str) -> None:
+            given[connection_id] = in_context()
+
+    through = Backend(MemoryRegistry(), Patient())
+    elsewhere = Elsewhere(above=9, size=1, errors=iter(()))
+    await Round("hello", through, hand_over=elsewhere).send(each(Member("a", None, waits=True), "b"))
+    await Round("hello", through).send(each("c"))
+
+    assert given == {"a": None, "b": 0.5, "c": None}
+    assert in_context() is None
 
 
 async def test_the_members_of_a_group_are_those_of_the_registry_outside_of_a_route() -> None:

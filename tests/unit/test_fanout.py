@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from gatesocket.exceptions import (
 )
 from gatesocket.fanout import HAND_OVER_MILLISECONDS, FanoutHandler, run
 from gatesocket.gateway.fake import FakeGateway
+from gatesocket.patience import in_context
 from gatesocket.presence import Presence
 from gatesocket.queues import MemoryQueue, Queue
 from gatesocket.registry.base import EVERYONE, Entry, Record
@@ -191,6 +193,22 @@ async def test_a_batch_is_nobody_elses_failure() -> None:
 
     assert await deployment.work() == [False, True]
     assert deployment.gateway.sent == {ANN: ["hello"]}
+
+
+async def test_the_function_tries_for_as_long_as_the_gateway_client_does() -> None:
+    """It makes nobody wait, and what it gives up comes back to it."""
+    deployment = Deployment()
+    await deployment.connect(ANN)
+    given: list[float | None] = []
+
+    class Patient(Gateway):
+        async def post(self, connection_id: str, text: str) -> None:
+            given.append(in_context())
+
+    with use(replace(deployment.backend, gateway=Patient())):
+        assert await run(batch(ANN))
+
+    assert given == [None]
 
 
 async def test_what_there_is_no_time_for_is_put_back() -> None:

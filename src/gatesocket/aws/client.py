@@ -18,6 +18,7 @@ from gatesocket.aws.services import SERVICES, Call, NotAnAnswer, refusal
 from gatesocket.aws.sigv4 import sign
 from gatesocket.clock import Clock, milliseconds
 from gatesocket.exceptions import ConfigurationError
+from gatesocket.patience import in_context
 
 __all__ = ["AsyncioClient", "tls_context"]
 
@@ -40,7 +41,8 @@ class AsyncioClient:
         region: None takes it from ``AWS_REGION`` or ``AWS_DEFAULT_REGION``, or else from botocore's configuration.
         endpoint_url: None takes it from ``AWS_ENDPOINT_URL_<SERVICE>`` or ``AWS_ENDPOINT_URL``, or else AWS's own.
         credentials: None takes those of the environment, or else what botocore's chain finds.
-        policy: how often a call is tried; None takes ``AWS_MAX_ATTEMPTS``, or six times within twelve seconds.
+        policy: how often a call is tried, unless `gatesocket.patience` gives it less time; None takes
+            ``AWS_MAX_ATTEMPTS``, or six times within twelve seconds.
         timeouts: how long a server is waited for.
         connections: how many there are at the most, on each event loop.
         clock: tells the time for signatures and for the policy.
@@ -92,7 +94,7 @@ class AsyncioClient:
                     if self._provider().reject():
                         continue
                 elapsed = (self._clock() - begun) / 1000
-                seconds = pause(error, policy, made=made, elapsed=elapsed, chance=self._chance())
+                seconds = pause(error, policy.within(in_context()), made=made, elapsed=elapsed, chance=self._chance())
                 if seconds is None:
                     raise
             await self._sleep(seconds)

@@ -12,7 +12,7 @@ the last attempt, or the time is used up  no
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gatesocket.aws.base import Refused, Unreachable
@@ -65,6 +65,10 @@ class Policy:
     def __post_init__(self) -> None:
         if self.attempts < 1:
             raise ValueError(f"a call is made at least once, but attempts={self.attempts}")
+
+    def within(self, seconds: float | None) -> "Policy":
+        """Return this policy with a budget of at most *seconds*; None leaves it as it is."""
+        return self if seconds is None or seconds >= self.budget else replace(self, budget=seconds)
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str]) -> "Policy":

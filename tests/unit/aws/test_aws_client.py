@@ -18,6 +18,7 @@ from gatesocket.aws.http import Timeouts
 from gatesocket.aws.retry import Policy
 from gatesocket.aws.sigv4 import Credentials
 from gatesocket.exceptions import ConfigurationError
+from gatesocket.patience import patience
 from support.aws_environment import forget_aws
 from support.canned_http import CannedServer, Request, answer, canned_server, certificate
 
@@ -157,6 +158,16 @@ async def test_what_stays_throttled_is_said_in_the_end(aws: pytest.MonkeyPatch) 
             await client.call("GetItem", GET)
 
     assert (len(server.requests), world.pauses) == (2, [0.05])
+
+
+async def test_who_has_less_patience_than_the_policy_is_told_sooner(aws: pytest.MonkeyPatch) -> None:
+    world = World()
+    async with canned_server(THROTTLED, THROTTLED) as server, client_of(server, world=world) as client:
+        with patience(0.12), pytest.raises(Refused, match="^ThrottlingException: slow down$"):
+            await client.call("GetItem", GET)
+        assert await client.call("GetItem", GET) == {}
+
+    assert (len(server.requests), world.pauses) == (3, [0.05]), "another pause, of 0.1 s, would be too long"
 
 
 async def test_no_answer_is_asked_for_again(aws: pytest.MonkeyPatch) -> None:

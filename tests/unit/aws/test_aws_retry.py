@@ -49,6 +49,11 @@ def test_no_attempt_begins_after_the_time_is_used_up() -> None:
     assert pause(SLOW_DOWN, policy, made=1, elapsed=9.95, chance=1) is None
 
 
+@pytest.mark.parametrize(("seconds", "budget"), [(None, 10), (1, 1), (10, 10), (20, 10)])
+def test_a_policy_can_be_given_less_time_but_not_more(seconds: float | None, budget: float) -> None:
+    assert Policy(budget=10, attempts=3).within(seconds) == Policy(budget=budget, attempts=3)
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=50), st.floats(0, 5))
 def test_a_call_ends_within_its_budget_whatever_chance_says(chances: list[float], took: float) -> None:
     """Attempts of *took* seconds each: only the last of them may end after it."""
