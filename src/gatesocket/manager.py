@@ -166,8 +166,8 @@ class ConnectionManager:
         **Slow clients** keep the message from nobody else. API Gateway buffers for each connection; when a buffer is
         full it answers 429, as it does when the account's request rate is used up, and the gateway client tries again
         for some seconds, or for one where there is a fan-out queue, and the broadcast waits for that. Under uvicorn it
-        waits until there is room in the socket's buffer. Nothing is dropped to make room, and no connection is closed for
-        being slow.
+        waits until there is room in the socket's buffer. Nothing is dropped to make room, and no connection is closed
+        for being slow.
 
         **Order**: a broadcast that is awaited comes before whatever the same caller sends next. Broadcasts that overlap
         may reach two members in different order.

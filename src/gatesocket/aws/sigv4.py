@@ -79,7 +79,7 @@ def canonical_request(
 ) -> str:
     """Return the form of a request that both sides can make of it, whatever proxies have done to its spaces."""
     names = sorted(headers)
-    folded = "".join(f"{name}:{' '.join(headers[name].split())}\n" for name in names)
+    folded = "".join([f"{name}:{' '.join(headers[name].split())}\n" for name in names])
     return (
         f"{method}\n{canonical_path(path)}\n{canonical_query(query)}\n{folded}\n{';'.join(names)}\n"
         f"{sha256(body).hexdigest()}"
