@@ -35,7 +35,7 @@ from typing import Any
 
 from gatesocket.hibernation.syntax import children
 
-__all__ = ["FunctionNode", "NoSource", "Source", "locate", "module_of", "nested_codes", "originals"]
+__all__ = ["FunctionNode", "NoSource", "Source", "digest", "locate", "module_of", "nested_codes", "originals"]
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -49,6 +49,11 @@ for _feature in __future__.all_feature_names:
 
 class NoSource(Exception):
     """The source of a function can't be had, or isn't what runs; the text says which."""
+
+
+def digest(*texts: str) -> str:
+    """Return a short hash of *texts*."""
+    return hashlib.blake2b("\0".join(texts).encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ class Source:
     def digest(self) -> str:
         """A hash of the syntax tree: formatting, comments and line numbers don't change it."""
         text = ast.dump(self.node.args) + "".join(map(ast.dump, self.node.body))
-        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+        return digest(text)
 
     def compile(self, node: FunctionNode) -> CodeType:
         """Compile *node* in the place of the function's own ``def``, and return its code object."""

@@ -52,7 +52,7 @@ from gatesocket.hibernation.linearise import Body, linearise
 from gatesocket.hibernation.liveness import Live, liveness
 from gatesocket.hibernation.points import environment_of
 from gatesocket.hibernation.scan import Refusal
-from gatesocket.hibernation.source import Source, locate, module_of
+from gatesocket.hibernation.source import Source, digest, locate, module_of
 from gatesocket.hibernation.syntax import RUNTIME, PointAwait, assign, children, load, placed, runtime_name
 
 __all__ = ["Point", "Unit", "transform"]
@@ -80,7 +80,7 @@ class Unit:
     """A function that can hibernate."""
 
     key: str
-    """Module, qualified name, digest and number of timers: what a snapshot knows the function by."""
+    """Module, qualified name, and a hash of its source and of its points: what a snapshot knows the function by."""
     source: Source
     code: CodeType
     """What runs instead of the function's own code; the same as that if there is no point in it."""
@@ -120,10 +120,10 @@ def transform(function: FunctionType) -> Unit:
     source = locate(function)
     node, code = source.node, source.code
     body = linearise(node, environment_of(function, node), code.co_cellvars + code.co_freevars)
-    key = f"{module_of(function)}:{code.co_qualname}#{source.digest}"
-    if timed := sum(point.timed for point in body.points):
-        # A Gatesocket that doesn't see timers gives the points of the same source other numbers.
-        key += f"+{timed}"
+    # Which awaits are points, and so what numbers they have, depends on what the functions do that they call: after
+    # such a one has changed, a number may mean another place in the same source.
+    places = [f"{point.text}, timed" if point.timed else point.text for point in body.points]
+    key = f"{module_of(function)}:{code.co_qualname}#{digest(source.digest, *places)}"
     points: dict[int, Point] = {}
     compiled = code
     if body.points and not body.refusals:
