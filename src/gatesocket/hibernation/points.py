@@ -34,6 +34,7 @@ from starlette.websockets import WebSocket
 
 from gatesocket.hibernation.origin import Origin, origin
 from gatesocket.hibernation.source import FunctionNode, NoSource, locate, module_of, originals
+from gatesocket.hibernation.syntax import children
 from gatesocket.hibernation.timers import SLEEPS
 
 __all__ = [
@@ -395,13 +396,7 @@ def inside(*nodes: ast.AST) -> Iterator[ast.AST]:
         yield node
         if isinstance(node, _OWN_SCOPE):
             continue
-        # As `ast.iter_child_nodes`, in a third of the time.
-        for name in node._fields:
-            value = getattr(node, name, None)
-            if isinstance(value, ast.AST):
-                waiting.append(value)
-            elif isinstance(value, list):
-                waiting += [each for each in value if isinstance(each, ast.AST)]
+        waiting += children(node)
 
 
 @functools.lru_cache(maxsize=1024)
