@@ -20,9 +20,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from canned_aws import canned_aws, environment
-from measure import Options, Results, options, report, rounds
-from sample_events import Context
-
 from gatesocket import ConnectionManager
 from gatesocket.backend import Backend, use
 from gatesocket.batches import Batch
@@ -31,6 +28,8 @@ from gatesocket.fanout import FanoutHandler
 from gatesocket.gateway.management_api import ManagementAPI
 from gatesocket.queues import MemoryQueue
 from gatesocket.registry.dynamodb import DynamoDBRegistry
+from measure import Options, Results, options, report, rounds
+from sample_events import Context
 
 MEMBERS: Final = (100, 1_000, 10_000)
 POST_SECONDS: Final = (0, 0.01)

@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import replace
 
-from sample_events import CONNECTION, Context, connect, message
 from starlette.types import ASGIApp
 
 from gatesocket import WebSocketHandler
@@ -12,6 +11,7 @@ from gatesocket.gateway.fake import FakeGateway
 from gatesocket.registry.base import Changes, Entry, Lease, Record, Taken
 from gatesocket.registry.memory import MemoryRegistry
 from gatesocket.settings import Settings
+from sample_events import CONNECTION, Context, connect, message
 
 __all__ = ["CannedGateway", "CannedRegistry", "record_of"]
 

@@ -21,11 +21,10 @@ from typing import Any, Final
 from canned import record_of
 from canned_aws import canned_aws, environment
 from functions.echo_app import app
-from measure import Options, Results, options, report, rounds
-from sample_events import REGION, connect, http, message
-
 from gatesocket.clock import milliseconds
 from gatesocket.registry.items import encode
+from measure import Options, Results, options, report, rounds
+from sample_events import REGION, connect, http, message
 
 HERE: Final = Path(__file__).parent
 

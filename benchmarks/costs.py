@@ -17,12 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from canned_aws import environment
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
-from measure import Results, options, report
-from metered import READ_UNIT_BYTES, MeteredClient, item_bytes
-from sample_events import CONNECTION, REGION, Context, connect, disconnect, message
 
+from canned_aws import environment
 from gatesocket import ConnectionManager, WebSocketHandler
 from gatesocket.aws import AsyncioClient
 from gatesocket.clock import milliseconds
@@ -35,6 +32,9 @@ from gatesocket.registry.base import EVERYONE, Record
 from gatesocket.registry.dynamodb import PAGE, DynamoDBRegistry
 from gatesocket.registry.items import group_membership
 from gatesocket.settings import Settings
+from measure import Results, options, report
+from metered import READ_UNIT_BYTES, MeteredClient, item_bytes
+from sample_events import CONNECTION, REGION, Context, connect, disconnect, message
 
 ROOT: Final = Path(__file__).parents[1]
 PRICES: Final = json.loads((Path(__file__).parent / "prices.json").read_text(encoding="utf-8"))

@@ -15,13 +15,12 @@ from typing import Any, Final
 from canned import CannedGateway, CannedRegistry, record_of
 from canned_aws import canned_aws, environment
 from functions.echo_app import app
-from measure import Options, Results, Subject, cpu_microseconds, options, report
-from sample_events import Context, http, message
-
 from gatesocket import WebSocketHandler
 from gatesocket.clock import milliseconds
 from gatesocket.registry.items import encode
 from gatesocket.settings import Settings
+from measure import Options, Results, Subject, cpu_microseconds, options, report
+from sample_events import Context, http, message
 
 PATH: Final = "/ws/lobby"
 TEXT: Final = "Good morning! Does anybody else see this? I was woken just for it."

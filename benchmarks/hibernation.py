@@ -22,8 +22,6 @@ from types import coroutine
 from typing import Any, Final
 
 from fastapi import FastAPI
-from measure import Options, Results, Subject, cpu_microseconds, options, report, rounds
-from sample_events import CONNECTION, Context, connect, message
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp
@@ -34,6 +32,8 @@ from gatesocket.gateway.fake import FakeGateway
 from gatesocket.registry.memory import MemoryRegistry
 from gatesocket.settings import Settings
 from gatesocket.waker import MemoryWaker
+from measure import Options, Results, Subject, cpu_microseconds, options, report, rounds
+from sample_events import CONNECTION, Context, connect, message
 
 HANDLERS: Final = Path(__file__).parents[1] / "handlers"
 

@@ -23,7 +23,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Self
 
-from measure import Options, Results, report
 from websockets.asyncio.client import ClientConnection, connect
 
 from gatesocket.emulator.activity import Activity
@@ -32,6 +31,7 @@ from gatesocket.emulator.server import Application, Server
 from gatesocket.emulator.stack import Stack
 from gatesocket.emulator.template import load
 from gatesocket.emulator.throttle import Quotas, RateLimit
+from measure import Options, Results, report
 
 HERE: Final = Path(__file__).parent
 

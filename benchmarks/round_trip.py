@@ -25,9 +25,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from websockets.asyncio.client import ClientConnection, connect
+
 from load import CASES, Case, Emulator
 from measure import Options, Results, options, report, rounds
-from websockets.asyncio.client import ClientConnection, connect
 
 HERE: Final = Path(__file__).parent
 PEERS: Final = HERE.parent / ".cache" / "serverless-offline"

@@ -1,6 +1,7 @@
 """The app's HTTP route through Mangum."""
 
-from functions.echo_app import app
 from mangum import Mangum
+
+from functions.echo_app import app
 
 handler = Mangum(app, lifespan="off")
