@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from cfnlint import api as cfnlint  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatesocket.emulator.description import describe
+from gatesocket.emulator.resources import Addresses
 from gatesocket.emulator.template import Template, load
 from gatesocket.events import Forwarded, parse
 from gatesocket.registry.base import Record
@@ -404,6 +407,15 @@ def test_parameters_that_make_no_sense_are_refused_with_words(parameters: dict[s
         deploy(STACK, **parameters)
 
 
+def test_the_local_stack_says_what_of_the_parameters_it_does_not_run() -> None:
+    template = load(STACK, region="us-east-1", parameters=EVERYTHING)
+    addresses = Addresses("http://127.0.0.1:8000", "http://127.0.0.1:5000")
+    described = describe(template, region="us-east-1", addresses=addresses)
+    not_run = {note.logical_id for note in described.notes}
+    assert {"Domain", "DomainMapping", "Observability"} <= not_run
+    assert not_run <= {"Domain", "DomainMapping", "Observability", "ConnectRoute", "DefaultRoute"}
+
+
 # Alarms
 
 
@@ -418,3 +430,16 @@ def test_alarms_are_made_for_who_gave_an_address_and_know_the_stack() -> None:
         == given.keys()
         == load(OBSERVABILITY, region="us-east-1", parameters=given).parameters.keys()
     )
+
+
+def test_sam_deploy_asks_for_what_the_stack_needs() -> None:
+    """Roles of the template's own, and the nested stack that is added by an address for alarms."""
+    deploy = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))["default"]["deploy"]["parameters"]
+    assert deploy["capabilities"].split() == ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
+    everything = load(STACK, region="us-east-1", parameters=EVERYTHING).body["Resources"].values()
+    named = [
+        resource
+        for resource in everything
+        if resource["Type"] == "AWS::IAM::Role" and "RoleName" in resource["Properties"]
+    ]
+    assert named == [], "roles with names would take CAPABILITY_NAMED_IAM"
