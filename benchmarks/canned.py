@@ -1,7 +1,9 @@
-"""A registry and a gateway that answer every event alike, in this process and at once."""
+"""A registry, a gateway and a client of AWS that answer alike every time, in this process and at once."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from starlette.types import ASGIApp
 
@@ -13,7 +15,7 @@ from gatesocket.registry.memory import MemoryRegistry
 from gatesocket.settings import Settings
 from sample_events import CONNECTION, Context, connect, message
 
-__all__ = ["CannedGateway", "CannedRegistry", "record_of"]
+__all__ = ["CannedClient", "CannedGateway", "CannedRegistry", "record_of"]
 
 
 class CannedRegistry(MemoryRegistry):
@@ -42,6 +44,20 @@ class CannedGateway(FakeGateway):
     async def post(self, connection_id: str, text: str) -> None:
         """Take the text."""
         self.posts += 1
+
+
+class CannedClient:
+    """Answers AWS's services as `canned_aws` does, without a network."""
+
+    def __init__(self, item: Mapping[str, Any]) -> None:
+        self._updated = {"Attributes": item}
+
+    async def call(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the item to whoever asks for it, and else nothing."""
+        return self._updated if parameters.get("ReturnValues") == "ALL_NEW" else {}
+
+    async def aclose(self) -> None:
+        """Do nothing."""
 
 
 def record_of(app: ASGIApp, path: str, text: str) -> Record:

@@ -12,14 +12,17 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-from canned import CannedGateway, CannedRegistry, record_of
+from canned import CannedClient, CannedGateway, CannedRegistry, record_of
 from canned_aws import canned_aws, environment
 from functions.echo_app import app
 from gatesocket import WebSocketHandler
 from gatesocket.clock import milliseconds
+from gatesocket.gateway.management_api import ManagementAPI
+from gatesocket.registry.base import Record
+from gatesocket.registry.dynamodb import DynamoDBRegistry
 from gatesocket.registry.items import encode
 from gatesocket.settings import Settings
-from measure import Options, Results, Subject, cpu_microseconds, options, report
+from measure import Options, Results, Subject, calls, cpu_microseconds, options, report
 from sample_events import Context, http, message
 
 PATH: Final = "/ws/lobby"
@@ -32,30 +35,39 @@ def main() -> None:
     record = record_of(app, PATH, TEXT)
     with canned_aws(encode(record)) as address:
         os.environ |= environment(address)
-        report("handler", [_measured(CannedRegistry(record), chosen)], chosen)
+        report("handler", [_measured(record, chosen)], chosen)
 
 
-def _measured(registry: CannedRegistry, chosen: Options) -> Results:
+def _measured(record: Record, chosen: Options) -> Results:
     # Only now: boto3's clients are made with the module, as they are in functions, and look at the environment.
     from functions import boto3_echo, mangum_echo  # noqa: PLC0415
 
-    gateway = CannedGateway()
-    alone = WebSocketHandler(app, registry=registry, gateway=gateway, settings=Settings(table=None))
+    gateway, client = CannedGateway(), CannedClient(encode(record))
+    alone = WebSocketHandler(app, registry=CannedRegistry(record), gateway=gateway, settings=Settings(table=None))
+    unsent = WebSocketHandler(
+        app, registry=DynamoDBRegistry("t", client=client), gateway=ManagementAPI(client=client), settings=Settings()
+    )
     deployed = WebSocketHandler(app)
     event, request = message(TEXT, now=milliseconds()), http("/echo/lobby", "name=Ada&text=Good%20morning")
     rows = {
         "Gatesocket, without its AWS calls": _calls(alone, event),
+        "Gatesocket, its AWS calls answered before they are sent": _calls(unsent, event),
         "Gatesocket: 2 UpdateItem, 1 post": _calls(deployed, event),
         "boto3 by hand: 1 GetItem, 1 post": _calls(boto3_echo.handler, event),
         "Mangum, HTTP: no AWS call": _calls(mangum_echo.handler, request),
     }
-    taken = cpu_microseconds([Subject(name, repeat) for name, repeat in rows.items()], chosen)
+    subjects = [Subject(name, repeat) for name, repeat in rows.items()]
+    taken = cpu_microseconds(subjects, chosen)
+    called = {subject.name: calls(subject) for subject in subjects}
     by_hand = taken["boto3 by hand: 1 GetItem, 1 post"]
     if gateway.posts == 0:
         raise RuntimeError("the route has answered nothing, so that nothing was measured")
     return Results(
         "CPU time per message inside the handler",
-        [{"": name, "µs": cost, "of boto3 by hand": f"{cost / by_hand:.2f}"} for name, cost in taken.items()],
+        [
+            {"": name, "µs": cost, "of boto3 by hand": f"{cost / by_hand:.2f}", "function calls": called[name]}
+            for name, cost in taken.items()
+        ],
     )
 
 
