@@ -17,8 +17,7 @@ from collections import deque
 from collections.abc import Coroutine
 from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from uuid import uuid4
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -47,12 +46,8 @@ from gatesocket.emulator.gateway import (
     SendText,
 )
 from gatesocket.emulator.ids import random_id
-from gatesocket.exceptions import (
-    ConnectionGone,
-    GatesocketError,
-    InvalidConnectionId,
-)
-from gatesocket.gateway.base import ConnectionInfo, wire_bytes
+from gatesocket.emulator.model_gateway import ModelGateway
+from gatesocket.exceptions import GatesocketError
 from gatesocket.handler import WebSocketHandler
 from gatesocket.hibernation.snapshot import Snapshot
 from gatesocket.hibernation.timers import TIMER_THRESHOLD
@@ -62,7 +57,7 @@ from gatesocket.registry.base import Registry
 from gatesocket.settings import Settings
 from gatesocket.waker import MemoryWaker
 
-__all__ = ["InProcessGateway", "ModelGateway", "NothingToReceive", "Wire"]
+__all__ = ["InProcessGateway", "NothingToReceive", "Wire"]
 
 logger = logging.getLogger("gatesocket.emulator")
 
@@ -384,52 +379,3 @@ class _Overheard:
             await send(message)
 
         await self.app(scope, receive, overheard if scope["type"] == "websocket" else send)
-
-
-class _Manage(Protocol):
-    def __call__(self, method: str, connection_id: str, body: bytes = b"", /) -> ManagementResponse: ...
-
-
-class ModelGateway:
-    """A gateway client that asks the gateway model itself, where `ManagementAPI` asks over HTTP.
-
-    Args:
-        manage: serves one request to `@connections`.
-    """
-
-    def __init__(self, manage: _Manage) -> None:
-        self._manage = manage
-
-    async def post(self, connection_id: str, text: str) -> None:
-        """See `GatewayClient.post`."""
-        _checked(self._manage("POST", connection_id, wire_bytes(text)), connection_id)
-
-    async def close(self, connection_id: str) -> None:
-        """See `GatewayClient.close`."""
-        _checked(self._manage("DELETE", connection_id), connection_id)
-
-    async def info(self, connection_id: str) -> ConnectionInfo:
-        """See `GatewayClient.info`."""
-        facts = json.loads(_checked(self._manage("GET", connection_id), connection_id))
-        return ConnectionInfo(
-            connected_at=datetime.fromisoformat(facts["connectedAt"]),
-            last_active_at=datetime.fromisoformat(facts["lastActiveAt"]),
-            source_ip=facts["identity"]["sourceIp"],
-            user_agent=facts["identity"].get("userAgent"),
-        )
-
-    async def aclose(self) -> None:
-        """See `GatewayClient.aclose`; there is nothing to let go of."""
-
-
-def _checked(response: ManagementResponse, connection_id: str) -> bytes:
-    """Return the body of an answer, or raise the error that it is."""
-    match response.status:
-        case 200 | 204:
-            return response.body
-        case 410:
-            raise ConnectionGone(connection_id)
-        case status:
-            message = json.loads(response.body)["message"]
-            # The model refuses nothing else that this client asks for: its sizes are checked before, its text is UTF-8.
-            raise InvalidConnectionId(message, connection_id=connection_id, status=status)
