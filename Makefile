@@ -97,4 +97,4 @@ lock: $(VENV)/.ready ## Pin every dependency anew, with hashes
 	  --group stack -o requirements/stack.txt
 
 clean: ## Remove the environments and what the tools left
-	rm -rf .venv* .cache .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis dist htmlcov
+	rm -rf .aws-sam .venv* .cache .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis dist htmlcov

@@ -61,7 +61,7 @@ def main() -> int:
     for handler in HANDLERS:
         print(f"ok   {handler} imported from the package alone  {cold_import(build / 'Package', handler):.0f} ms")
     with ministack() as endpoint:
-        deploy(build, endpoint)
+        deploy(build)
         names = ("apigatewayv2", "cloudformation", "dynamodb", "lambda")
         session: Any = boto3.Session()
         clients = {name: session.client(name, endpoint_url=endpoint) for name in names}
@@ -147,7 +147,7 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError(f"MiniStack didn't start within {PATIENCE} s, or ended with {process.poll()}")
 
 
-def deploy(build: Path, endpoint: str) -> None:
+def deploy(build: Path) -> None:
     """Deploy the built template as whoever has an account would."""
     command = (
         *(BIN / "sam", "deploy", "--template-file", build / "template.yaml", "--stack-name", STACK, "--resolve-s3"),

@@ -211,12 +211,12 @@ def test_an_authorizer_that_would_not_know_what_to_check_does_not_start(
 
 
 def test_the_entry_point_reads_the_functions_variables(authorizer: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(authorizer, "_kept", [])
+    authorizer._authorizer.cache_clear()
     monkeypatch.setenv("SHARED_TOKEN", SHARED["SHARED_TOKEN"])
     for _ in range(2):
         event = bring(SHARED["SHARED_TOKEN"], {"queryStringParameters": {"token": "{}"}})
         assert isinstance(decision(authorizer.handler, event), Allowed)
-    assert len(authorizer._kept) == 1
+    assert authorizer._authorizer.cache_info().misses == 1
 
 
 async def test_the_app_finds_in_the_scope_who_was_let_in() -> None:

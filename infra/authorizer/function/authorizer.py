@@ -18,6 +18,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Final, NotRequired, TypedDict
 
 import jwt
@@ -143,11 +144,12 @@ def token_of(event: AuthorizerEvent) -> str | None:
     return (event.get("queryStringParameters") or {}).get("token") or None
 
 
-_kept: list[Authorizer] = []
+@cache
+def _authorizer() -> Authorizer:
+    """Make the process's authorizer with its first handshake; it keeps the issuer's keys."""
+    return Authorizer(os.environ)
 
 
 def handler(event: AuthorizerEvent, context: object) -> dict[str, Any]:
-    """Serve one handshake; the Lambda entry point. What it keeps are the issuer's keys."""
-    if not _kept:
-        _kept.append(Authorizer(os.environ))
-    return _kept[0](event, context)
+    """Serve one handshake: the Lambda entry point."""
+    return _authorizer()(event, context)
