@@ -9,8 +9,9 @@ It works like a small compiler with a runtime. A route's functions go through th
 ============  ================================================================
 
 `source` finds the syntax tree of a function and compiles a changed one in its place; `points` and `scan` decide which
-awaits are meant, and which can't be. `expressions` is the half of the first pass that takes expressions apart, `syntax`
-makes the trees. `discover` finds the functions of an app, `units` swaps their code.
+awaits are meant, and which can't be, `bindings` what a function's own names are. `expressions` is the half of the first
+pass that takes expressions apart, `syntax` makes the trees. `discover` finds the functions of an app, `units` swaps
+their code.
 
 The transformed functions meet the runtime through `entry`. `runtime` runs an app until no message is there. Then
 `stack` finds the functions that wait, `saving` decides what of them is kept, `codec` and its kinds (`kinds`,

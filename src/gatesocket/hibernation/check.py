@@ -21,8 +21,8 @@ from typing import Any
 from gatesocket.exceptions import Finding
 from gatesocket.hibernation.blueprint import RoutePlan, blueprint_of
 from gatesocket.hibernation.notes import notes_on
-from gatesocket.hibernation.points import inside
 from gatesocket.hibernation.snapshot import Frame, Snapshot
+from gatesocket.hibernation.syntax import inside
 from gatesocket.hibernation.transform import Unit
 
 __all__ = ["CheckedPoint", "CheckedRoute", "Report", "check"]

@@ -12,8 +12,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeGuard, cast
 
-from gatesocket.hibernation.points import Environment, Wait, inside
-from gatesocket.hibernation.syntax import PointAwait, assign, changed, load, placed, runtime_name, store
+from gatesocket.hibernation.points import Environment, Wait
+from gatesocket.hibernation.syntax import PointAwait, assign, changed, inside, load, placed, runtime_name, store
 
 __all__ = ["Expressions"]
 

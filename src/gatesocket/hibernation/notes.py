@@ -15,8 +15,9 @@ from starlette.websockets import WebSocket
 from gatesocket.exceptions import Finding
 from gatesocket.hibernation.names import own_modules
 from gatesocket.hibernation.origin import Origin, origin
-from gatesocket.hibernation.points import Environment, Known, environment_of, inside
+from gatesocket.hibernation.points import Environment, Known, environment_of
 from gatesocket.hibernation.source import NoSource, locate
+from gatesocket.hibernation.syntax import inside
 
 __all__ = ["notes_on"]
 

@@ -23,7 +23,6 @@ import builtins
 import enum
 import functools
 import inspect
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import CodeType, FunctionType, MethodType, ModuleType
@@ -32,9 +31,10 @@ from typing import Any, TypeVar, get_origin
 from starlette.endpoints import WebSocketEndpoint
 from starlette.websockets import WebSocket
 
+from gatesocket.hibernation.bindings import assigned, defined, set_once
 from gatesocket.hibernation.origin import Origin, origin
 from gatesocket.hibernation.source import FunctionNode, NoSource, locate, module_of, originals
-from gatesocket.hibernation.syntax import children
+from gatesocket.hibernation.syntax import inside
 from gatesocket.hibernation.timers import SLEEPS
 
 __all__ = [
@@ -45,7 +45,6 @@ __all__ = [
     "Known",
     "Wait",
     "environment_of",
-    "inside",
     "receives",
     "unwrap",
     "wait_of_function",
@@ -55,8 +54,6 @@ RECEIVES = frozenset({"receive", "receive_bytes", "receive_json", "receive_text"
 ITERATORS = frozenset({"iter_bytes", "iter_json", "iter_text"})
 SENDS = frozenset({"accept", "close", "send", "send_bytes", "send_denial_response", "send_json", "send_text"})
 SPAWNERS = frozenset({"create_task", "ensure_future", "gather", "run_coroutine_threadsafe", "start_soon", "wait"})
-
-_OWN_SCOPE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
 class Wait(enum.IntEnum):
@@ -128,13 +125,13 @@ class Environment:
 
     def nested(self, node: FunctionNode) -> "Environment":
         """The environment inside of a function that is defined in this one."""
-        own = _assigned(node)
+        own = assigned(node)
         inner = Environment(
             self.globals,
             self.closure,
             self.locals | own,
             {name: cls for name, cls in self.types.items() if name not in own} | self._annotated(node),
-            {name: function for name, function in self.functions.items() if name not in own} | _defined(node),
+            {name: function for name, function in self.functions.items() if name not in own} | defined(node),
         )
         iterators = inner._iterators(node)
         return replace(inner, types={**inner.types, **iterators}) if iterators else inner
@@ -143,7 +140,7 @@ class Environment:
         """The classes of the locals that hold an iterator over the client's messages, and never anything else."""
         if not _receives:  # of an app that doesn't use them
             return {}
-        found = {name: self._iterator(call) for name, call in _set_once(node).items()}
+        found = {name: self._iterator(call) for name, call in set_once(node).items()}
         return {name: cls for name, cls in found.items() if cls is not None}
 
     def _iterator(self, call: ast.Call) -> type | None:
@@ -386,65 +383,3 @@ def wait_of_body(node: FunctionNode, environment: Environment) -> Wait:
         if isinstance(child, ast.Await | ast.AsyncFor) or (isinstance(child, ast.comprehension) and child.is_async)
     )
     return max(waits, default=Wait.NEVER)
-
-
-def inside(*nodes: ast.AST) -> Iterator[ast.AST]:
-    """Iterate over *nodes* and what they contain, but not over the bodies of functions and classes in them."""
-    waiting = list(nodes)
-    while waiting:
-        node = waiting.pop()
-        yield node
-        if isinstance(node, _OWN_SCOPE):
-            continue
-        waiting += children(node)
-
-
-@functools.lru_cache(maxsize=1024)
-def _assigned(node: FunctionNode) -> frozenset[str]:
-    """The names that are local to *node*."""
-    arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg]
-    names = {argument.arg for argument in arguments if argument}
-    elsewhere: set[str] = set()
-    for child in inside(*node.body):
-        match child:
-            case ast.Name(name, ast.Store() | ast.Del()):
-                names.add(name)
-            case ast.FunctionDef(name) | ast.AsyncFunctionDef(name) | ast.ClassDef(name):
-                names.add(name)
-            case ast.ExceptHandler(_, str(name)) | ast.MatchAs(_, str(name)) | ast.MatchStar(str(name)):
-                names.add(name)
-            case ast.MatchMapping(rest=str(name)):
-                names.add(name)
-            case ast.alias(name, asname):
-                names.add(asname or name.split(".")[0])
-            case ast.Global(more) | ast.Nonlocal(more):
-                elsewhere.update(more)
-    return frozenset(names - elsewhere)
-
-
-@functools.lru_cache(maxsize=1024)
-def _set_once(node: FunctionNode) -> dict[str, ast.Call]:
-    """The locals of *node* that are set in one place only, to what a call returns."""
-    calls: dict[str, ast.Call] = {}
-    places: Counter[str] = Counter()
-    for child in inside(*node.body):
-        match child:
-            case ast.Assign([ast.Name(name)], ast.Call() as call):
-                calls[name] = call
-            case ast.Name(name, ast.Store()):
-                places[name] += 1
-    return {name: call for name, call in calls.items() if places[name] == 1}
-
-
-@functools.lru_cache(maxsize=1024)
-def _defined(node: FunctionNode) -> dict[str, FunctionNode]:
-    """The functions defined in *node*, undecorated and once only: a call of the name is a call of that function."""
-    found: dict[str, FunctionNode] = {}
-    again: set[str] = set()
-    for child in inside(*node.body):
-        match child:
-            case ast.AsyncFunctionDef(name) if name not in found and not child.decorator_list:
-                found[name] = child
-            case ast.AsyncFunctionDef(name) | ast.FunctionDef(name) | ast.Name(name, ast.Store()):
-                again.add(name)
-    return {name: function for name, function in found.items() if name not in again}

@@ -10,9 +10,9 @@ import ast
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gatesocket.hibernation.points import SPAWNERS, Environment, Wait, inside, wait_of_body
+from gatesocket.hibernation.points import SPAWNERS, Environment, Wait, wait_of_body
 from gatesocket.hibernation.source import FunctionNode
-from gatesocket.hibernation.syntax import children
+from gatesocket.hibernation.syntax import children, inside
 from gatesocket.hibernation.timers import BLOCKS
 
 __all__ = ["Refusal", "Scan", "scan"]

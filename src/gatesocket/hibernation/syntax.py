@@ -1,10 +1,22 @@
-"""Making syntax trees: the vocabulary that the passes share."""
+"""Looking into syntax trees and making them: the vocabulary that the passes share."""
 
 import ast
 import copy
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
-__all__ = ["RUNTIME", "PointAwait", "assign", "changed", "children", "load", "placed", "runtime_name", "store"]
+__all__ = [
+    "RUNTIME",
+    "PointAwait",
+    "assign",
+    "changed",
+    "children",
+    "inside",
+    "load",
+    "placed",
+    "runtime_name",
+    "store",
+]
 
 _Node = TypeVar("_Node", bound=ast.AST)
 
@@ -24,6 +36,8 @@ class PointAwait(ast.Await):
     timed: bool
     """Whether it is one for its timer only."""
 
+
+_OWN_SCOPE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 _BARE = frozenset({"arg", "attr", "ctx", "id", "kind", "op", "ops", "type_comment"})
 """Fields with a name, or with a node that says nothing but what it is: half of all nodes are an ``ast.Load()``."""
@@ -47,6 +61,17 @@ def children(node: ast.AST) -> list[ast.AST]:
         elif isinstance(value, ast.AST):
             found.append(value)
     return found
+
+
+def inside(*nodes: ast.AST) -> Iterator[ast.AST]:
+    """Iterate over *nodes* and what they contain, but not over the bodies of functions and classes in them."""
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, _OWN_SCOPE):
+            continue
+        waiting += children(node)
 
 
 def placed(like: ast.AST, node: _Node) -> _Node:

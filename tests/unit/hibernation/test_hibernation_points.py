@@ -315,29 +315,7 @@ def test_a_nested_function_of_which_it_is_not_sure_that_it_is_called_may_wait(bo
     assert waits_last(body) is Wait.MAYBE
 
 
-# Local names.
-
-
-def test_what_is_local_to_a_function() -> None:
-    body = """
-        global g
-        nonlocal n
-        a = g = n = 1
-        import b.x, y as c
-        from z import d
-        def e(inner): hidden = 1
-        class f: hidden = 1
-        try: pass
-        except OSError as h: pass
-        match a:
-            case [i, *j] if i: pass
-            case {1: k, **l} as m: pass
-        del o
-        [p for p in q]
-    """
-    node = parsed(body, "r, /, s, *t, u, **v")
-
-    assert around(node).locals == frozenset("abcdefhijklmoprstuv")
+# What is around a function.
 
 
 def test_a_closure_tells_what_its_variables_hold() -> None:
