@@ -1,15 +1,16 @@
 """A record that this release can't read ends its connection with 1012, once, whatever event finds it."""
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
 from gatesocket import ConnectionManager
-from gatesocket.exceptions import ConnectionGone, SnapshotError, UnreadableRecord
-from gatesocket.registry.base import Changes, Entry, Lease, Registry, Taken
+from gatesocket.aws import Refused
+from gatesocket.exceptions import ConnectionGone, RegistryError, SnapshotError, UnreadableRecord
+from gatesocket.registry.base import Changes, Entry, Lease, Record, Registry, Taken
 from gatesocket.registry.dynamodb import DynamoDBRegistry
 from gatesocket.registry.items import SCHEMA, encode, record_key
 from support.cloud import NOW, Cloud, end_all
@@ -179,3 +180,24 @@ async def test_a_snapshot_of_other_code_ends_the_connection_in_every_registry(
     assert await members(cloud) == []
     with pytest.raises(ConnectionGone):
         await cloud.gateway.post(CONNECTION, "anything more")
+
+
+async def test_a_refused_write_to_a_record_that_can_be_read_is_what_it_is() -> None:
+    """DynamoDB answers the same if it is asked for something that it doesn't do."""
+    stored = Record(CONNECTION, b"scope", NOW, NOW // 1000 + 7200, b"snapshot")
+
+    class Refusing:
+        async def call(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+            assert parameters["Key"] == record_key(CONNECTION)
+            if operation == "GetItem":
+                return {"Item": encode(stored)}
+            raise Refused("ValidationException", "Invalid UpdateExpression", 400)
+
+        async def aclose(self) -> None:
+            pass
+
+    registry = DynamoDBRegistry("connections", client=Refusing())
+
+    with pytest.raises(RegistryError, match="Invalid UpdateExpression") as refused:
+        await registry.take(CONNECTION, Entry("message", "m", "hello"), Lease("h", NOW + 1), now=NOW)
+    assert not isinstance(refused.value, UnreadableRecord)

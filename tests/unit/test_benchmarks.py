@@ -6,13 +6,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 def run(name: str, results: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Run a benchmark, with one sample of everything unless *options* say otherwise."""
     command = [sys.executable, str(BENCHMARKS / f"{name}.py"), "--results", str(results), "--samples", "1", *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=55)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=250)
 
 
 def tables(name: str, results: Path, *options: str) -> list[list[dict[str, Any]]]:
