@@ -15,8 +15,9 @@ from gatesocket.aws import Boto3Client
 from gatesocket.exceptions import ConfigurationError, InboxFull, LeaseLost, RegistryError
 from gatesocket.registry.base import EVERYONE, Busy, Changes, Entry, Lease, Record, Taken
 from gatesocket.registry.bounds import Bounds
-from gatesocket.registry.dynamodb import ATTEMPTS, LONGEST_PAUSE, DynamoDBRegistry
+from gatesocket.registry.dynamodb import ATTEMPTS, DynamoDBRegistry
 from gatesocket.registry.items import encode, record_key
+from gatesocket.registry.table import BATCH_ATTEMPTS, LONGEST_PAUSE
 from support import dynamodb
 from support.botocore_events import interleave, limit_batches, limit_pages, lose_first_answers, record_calls
 from support.table import create_table, table_properties
@@ -309,10 +310,10 @@ async def test_writes_that_are_put_off_for_ever_are_an_error(table: str, own_cli
 
     registry = DynamoDBRegistry(table, client=own_client, sleep=sleep)
     limit_batches(own_client, 1)
-    groups = frozenset(f"room {number}" for number in range(ATTEMPTS + 3))
-    with pytest.raises(RegistryError, match=f"put off 3 writes to table '{table}' {ATTEMPTS} times"):
+    groups = frozenset(f"room {number}" for number in range(BATCH_ATTEMPTS + 3))
+    with pytest.raises(RegistryError, match=f"put off 3 writes to table '{table}' {BATCH_ATTEMPTS} times"):
         await registry.create(replace(RECORD, groups=groups))
-    assert len(pauses) == ATTEMPTS
+    assert len(pauses) == BATCH_ATTEMPTS
 
 
 # What is in the table.

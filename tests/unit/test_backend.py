@@ -23,7 +23,7 @@ def test_one_setting_says_what_calls_aws(monkeypatch: pytest.MonkeyPatch, name: 
     assert isinstance(waker, QueueWaker)
     assert isinstance(jobs, SQSQueue)
     assert isinstance(gateway, ManagementAPI)
-    for client in (registry._client, waker._queue._sqs, jobs._sqs, gateway._client):
+    for client in (registry.client, waker._queue._sqs, jobs._sqs, gateway._client):
         assert isinstance(client, kind)
 
 
