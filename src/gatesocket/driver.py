@@ -7,20 +7,17 @@ behind a record that any other process can go on from.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from starlette.types import ASGIApp
 
-from gatesocket import backend, hibernation, limits, scope
+from gatesocket import backend, handshake, hibernation, scope
 from gatesocket.connection import SCOPE_KEY, current_connection
 from gatesocket.conversation import Conversation, State
 from gatesocket.events import Connect, Disconnect, Message, Wake
 from gatesocket.exceptions import (
-    ConfigurationError,
     ConnectionGone,
     GatewayError,
     InboxFull,
@@ -30,42 +27,16 @@ from gatesocket.exceptions import (
     UnreadableRecord,
 )
 from gatesocket.hibernation import Hibernated
-from gatesocket.registry.base import Busy, Entry, Forget, GiveUp, Lease, Record, Taken
+from gatesocket.invocation import Invocation
+from gatesocket.registry.base import Busy, Entry, Forget, GiveUp, Record, Taken
 from gatesocket.run import Run
 from gatesocket.session import busy
 from gatesocket.settings import Settings
+from gatesocket.wakes import Wakes
 
-__all__ = ["Answer", "Driver", "Invocation"]
+__all__ = ["Driver"]
 
 logger = logging.getLogger("gatesocket")
-
-
-@dataclass(frozen=True, slots=True)
-class Invocation:
-    """What one call of the Lambda function brings besides its event."""
-
-    id: str
-    """The request id: the holder of the leases that it takes."""
-    deadline: int
-    """Milliseconds since the epoch by which Lambda ends it."""
-    scope: Mapping[str, Any]
-    """What every scope gets: ``aws.event``, ``aws.context`` and the lifespan's ``state``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The answer to a handshake."""
-
-    status: int
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
-
-
-LEASE_MARGIN: Final = 1_000
-"""Milliseconds by which a lease outlives its holder's time limit, for clocks that differ between two Lambda hosts."""
-
-HAND_OVER_MARGIN: Final = 2_000
-"""Milliseconds before its time limit in which an invocation begins no further message: a wake goes on with the rest."""
 
 
 class Driver:
@@ -96,7 +67,7 @@ class Driver:
         self._backend = through
         self._registry = through.registry
         self._gateway = through.gateway
-        self._waker = through.waker
+        self._wakes = Wakes(through.waker, through.clock)
         self._settings = settings
         self._clock = through.clock
         self._on_error = on_error
@@ -106,7 +77,7 @@ class Driver:
         # An app with one route that needs no parameters needs no path either.
         self._default_path = "/" if "{" in only else only
 
-    async def connect(self, event: Connect, invocation: Invocation) -> Answer:
+    async def connect(self, event: Connect, invocation: Invocation) -> handshake.Answer:
         """Run the route from its start to its first receive, and answer the handshake.
 
         Raises:
@@ -119,7 +90,7 @@ class Driver:
             scope=scope.dump(stored),
             connected_at=event.connected_at,
             expires_at=event.connected_at // 1000 + self._settings.record_seconds,
-            lease=self._lease(invocation),
+            lease=invocation.lease,
             attempts=1,
             groups=frozenset(),
         )
@@ -127,7 +98,7 @@ class Driver:
         run = self._run(conversation, record.expires_at, unwritten=record)
         run.connect()
         hibernated, failed = await self._activate(run, stored, invocation, None)
-        answer = self._answer(run.conversation, speaks=hibernated is not None or bool(run.outbox), failed=failed)
+        answer = handshake.answer(run.conversation, speaks=hibernated is not None or bool(run.outbox), failed=failed)
         let_in = answer.status == HTTPStatus.OK
         try:
             if let_in:
@@ -141,21 +112,6 @@ class Driver:
                 # Others could find it before this was known.
                 await self._registry.delete(run.connection_id, holder=invocation.id)
         return answer
-
-    def _answer(self, conversation: Conversation, *, speaks: bool, failed: bool) -> Answer:
-        """Return the answer to the handshake of a route that waits, or that has ended."""
-        if conversation.state is State.REFUSED:
-            return Answer(conversation.status, conversation.headers, conversation.body)
-        if conversation.state in {State.CONNECTING, State.DENYING}:
-            if not failed:
-                logger.error(
-                    "connection %s: the route ended without answering the handshake", conversation.connection_id
-                )
-            return Answer(500)
-        if not speaks:
-            # Nothing was said and nothing can be any more: the client isn't let in at all.
-            return Answer(500 if failed else 403)
-        return Answer(200, conversation.headers)
 
     async def _keep(self, run: Run, record: Record, hibernated: Hibernated | None) -> None:
         """Write the record of a connection that is let in, or what has changed since others could find it.
@@ -173,9 +129,9 @@ class Driver:
                 run.feed(came)
                 seen += len(came)
         if run.outbox or run.rest:
-            await self._ask_for_wake(run.connection_id)
+            await self._wakes.ask(run.connection_id)
         if hibernated is not None and hibernated.due is not None:
-            await self._ask_for_wake(run.connection_id, hibernated.due)
+            await self._wakes.ask(run.connection_id, hibernated.due)
 
     async def message(self, event: Message, invocation: Invocation) -> None:
         """Wake the route for a message, unless another invocation has the connection and will see to it."""
@@ -212,7 +168,7 @@ class Driver:
         # 1006, "abnormal closure": no close frame was seen (RFC 6455, section 7.1.5).
         entry = Entry("disconnect", change_id, code=1006)
         expires_at = self._clock() // 1000 + self._settings.record_seconds
-        taken = await self._registry.restore(record, entry, self._lease(invocation), expires_at=expires_at)
+        taken = await self._registry.restore(record, entry, invocation.lease, expires_at=expires_at)
         if taken is None:
             await self._leave(record.connection_id, entry, invocation)
         else:
@@ -229,7 +185,7 @@ class Driver:
             # The ordinary end of a connection that its route closed.
             logger.debug("connection %s has left and has no record", connection_id)
         elif isinstance(taken, Busy):
-            await self._look_again(connection_id, taken)
+            await self._wakes.look_again(connection_id, taken)
 
     async def wake(self, event: Wake, invocation: Invocation) -> None:
         """Deliver what is held back for a connection, go on with what another invocation left, and with what is due.
@@ -244,30 +200,22 @@ class Driver:
             taken = await self._enter(event.connection_id, entry, invocation)
         except InboxFull as error:
             logger.debug("%s, and its holder is there; wake %s isn't needed", error, event.message_id)
-            taken = busy(entry, self._lease(invocation), self._clock())
+            taken = busy(entry, invocation.lease, self._clock())
         except UnreadableRecord as error:
             await self.refuse(error)
             return
         if taken is None:
             logger.debug("connection %s had ended before its wake came", event.connection_id)
         elif isinstance(taken, Busy):
-            await self._look_again(event.connection_id, taken, event.due)
-
-    async def _look_again(self, connection_id: str, held: Busy, due: int | None = None) -> None:
-        """Have somebody look whether the holder has done what it was left, if nothing else would."""
-        if held.look_again is not None and self._waker is not None:
-            # By the margin later than that lease is over here: the holder's host has a clock of its own.
-            delay = min((held.look_again + LEASE_MARGIN) / 1000, limits.WAKE_DELAY_SECONDS)
-            await self._waker.wake(connection_id, delay=delay, due=due)
+            await self._wakes.look_again(event.connection_id, taken, event.due)
 
     async def _enter(self, connection_id: str, entry: Entry, invocation: Invocation) -> Taken | Busy | None:
         """Put *entry* into the inbox and see to it, if nobody else does; return what the registry answered."""
-        lease = self._lease(invocation)
         # Where one process serves many events at once, as an emulator's does, what came first is put down first. Lambda
         # gives a process one event at a time; between processes only the registry's order counts.
         arrival = self._arrivals.setdefault(connection_id, asyncio.Lock())
         async with arrival:
-            taken = await self._registry.take(connection_id, entry, lease, now=self._clock())
+            taken = await self._registry.take(connection_id, entry, invocation.lease, now=self._clock())
         if isinstance(taken, Taken):
             await self._wake(taken, invocation)
         return taken
@@ -287,7 +235,7 @@ class Driver:
             return
         if left:
             # Only now: a wake that came before would leave it to this invocation.
-            await self._ask_for_wake(run.connection_id)
+            await self._wakes.ask(run.connection_id)
 
     async def _hold(self, run: Run, taken: Taken, invocation: Invocation) -> bool:
         """Run the route for as long as the lease is held; return whether there is a rest for somebody else.
@@ -316,7 +264,7 @@ class Driver:
                     await self._end(run, 1011 if failed else 1000, holder=invocation.id)
                     return False
                 if hibernated.due is not None and hibernated.due != expected:
-                    await self._ask_for_wake(run.connection_id, expected := hibernated.due)
+                    await self._wakes.ask(run.connection_id, expected := hibernated.due)
                 entries = await self._registry.release(record, run.changes(hibernated), seen=seen, now=self._clock())
                 if not entries:
                     return bool(run.rest) and not hibernated.asleep
@@ -341,7 +289,7 @@ class Driver:
             # A post found that the client has left. That is one more entry, like the disconnect that API Gateway may
             # still send: the release that follows finds it, behind whatever came first.
             entry = Entry("disconnect", invocation.id, code=1006)
-            await self._registry.take(run.connection_id, entry, self._lease(invocation), now=self._clock())
+            await self._registry.take(run.connection_id, entry, invocation.lease, now=self._clock())
         return hibernated, failed
 
     def _goes_on(self, run: Run, hibernated: Hibernated) -> bool:
@@ -425,20 +373,6 @@ class Driver:
         except GatewayError:
             logger.exception("connection %s could not be closed", connection_id)
 
-    async def _ask_for_wake(self, connection_id: str, due: int | None = None) -> None:
-        """Ask for a wake: now, or when it is *due*; as far as SQS can wait, from where another one goes on."""
-        if self._waker is None:
-            raise ConfigurationError(
-                "the route waits for a time, or sent a message before its first receive, which can be delivered only "
-                "once the handshake is over, and there is no wake queue to bring anybody who does it. Set "
-                "GATESOCKET_WAKE_QUEUE, as template.yaml does"
-            )
-        seconds = 0 if due is None else max(0, due - self._clock()) / 1000
-        await self._waker.wake(connection_id, delay=min(seconds, limits.WAKE_DELAY_SECONDS), due=due)
-
-    def _lease(self, invocation: Invocation) -> Lease:
-        return Lease(invocation.id, invocation.deadline + LEASE_MARGIN)
-
     def _run(
         self,
         conversation: Conversation,
@@ -449,9 +383,7 @@ class Driver:
     ) -> Run:
         def has_time() -> bool:
             # Without a waker there is nobody to leave the rest to.
-            if invocation is None or self._waker is None:
-                return True
-            return self._clock() < invocation.deadline - HAND_OVER_MARGIN
+            return invocation is None or not self._wakes.possible or invocation.has_time(self._clock())
 
         return Run(
             conversation,

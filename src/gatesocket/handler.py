@@ -24,12 +24,14 @@ from gatesocket.backend import (
     default_waker,
 )
 from gatesocket.clock import Clock, milliseconds
-from gatesocket.driver import HAND_OVER_MARGIN, Answer, Driver, Invocation
+from gatesocket.driver import Driver
 from gatesocket.event_loop import KeptLoop
 from gatesocket.events import Connect, Disconnect, Expired, Forwarded, Item, Message, Origin, Wake, parse
 from gatesocket.exceptions import ConfigurationError, UnreadableRecord
 from gatesocket.gateway.base import GatewayClient
 from gatesocket.gateway.management_api import endpoint_for
+from gatesocket.handshake import Answer
+from gatesocket.invocation import Invocation
 from gatesocket.lifespan import Lifespan
 from gatesocket.limits import INTEGRATION_SECONDS
 from gatesocket.observe import Observation, ObservedGateway, Observer, observing, route_failed
@@ -189,7 +191,7 @@ class WebSocketHandler:
         failures: list[dict[str, str]] = []
         blocked: set[str | None] = set()
         for number, item in enumerate(batch):
-            in_time = number == 0 or self._clock() < invocation.deadline - HAND_OVER_MARGIN
+            in_time = number == 0 or invocation.has_time(self._clock())
             if item.order in blocked or not in_time or not await self._serve(item, invocation):
                 failures.append({"itemIdentifier": item.identifier})
                 if item.order is not None:

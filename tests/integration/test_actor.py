@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from gatesocket import ConnectionManager, backend, hibernation
 from gatesocket.backend import Backend
-from gatesocket.driver import Driver, Invocation
+from gatesocket.driver import Driver
 from gatesocket.events import Connect, Disconnect, Message, Origin, Wake
 from gatesocket.gateway.fake import FakeGateway
+from gatesocket.invocation import Invocation
 from gatesocket.registry.base import GiveUp, Registry
 from gatesocket.registry.dynamodb import DynamoDBRegistry
 from gatesocket.registry.items import record_key
@@ -32,9 +33,7 @@ if TYPE_CHECKING:
 
 BEGIN = 1_700_000_000_000  # ms since the epoch
 TIME_LIMIT = 10_000  # ms that an invocation has
-SKEW = (
-    400  # ms by which a host's clock is ahead or behind; any two differ by less than `gatesocket.driver.LEASE_MARGIN`
-)
+SKEW = 400  # ms by which a host's clock is ahead or behind; any two differ by less than `invocation.LEASE_MARGIN`
 TIMER = 5  # seconds, less than an invocation has
 FOREVER = 1 << 50
 ORIGIN = Origin("abcd1234", "prod", "abcd1234.execute-api.eu-west-1.amazonaws.com")

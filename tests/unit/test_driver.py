@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
-from gatesocket.driver import HAND_OVER_MARGIN, LEASE_MARGIN
+from gatesocket.invocation import HAND_OVER_MARGIN, LEASE_MARGIN
 from gatesocket.registry.base import Entry, Lease, Taken
 from gatesocket.registry.bounds import Bounds
 from gatesocket.registry.memory import MemoryRegistry

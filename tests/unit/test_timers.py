@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
 from gatesocket import ConfigurationError, limits
-from gatesocket.driver import LEASE_MARGIN
+from gatesocket.invocation import LEASE_MARGIN
 from gatesocket.registry.base import Changes, Entry, Lease, Record
 from gatesocket.registry.bounds import Bounds
 from gatesocket.registry.memory import MemoryRegistry
