@@ -1,10 +1,10 @@
-"""A token bucket, as API Gateway throttles with."""
+"""What API Gateway throttles, and the token bucket that it does so with."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatesocket.emulator.throttle import RateLimit, Throttle
+from gatesocket.emulator.throttle import Admission, Quotas, RateLimit, Throttle
 
 T0 = 1_708_326_702_789
 
@@ -39,3 +39,33 @@ def test_never_more_than_burst_and_rate_allow(burst: int, waits: list[int]) -> N
         now += wait
         admitted += throttle.admits(now)
     assert admitted <= burst + 5 * (now - T0) / 1000
+
+
+def test_without_limits_everything_is_served() -> None:
+    admission = Admission(None, {})
+    assert all(admission.of_connection(T0, "$connect") and admission.of_request(T0, "$default") for _ in range(1000))
+
+
+def test_connections_and_requests_are_counted_apart() -> None:
+    admission = Admission(Quotas(connections=RateLimit(1, 1), requests=RateLimit(1, 2)), {})
+    assert [admission.of_connection(T0, "$connect") for _ in range(2)] == [True, False]
+    assert [admission.of_request(T0, "$default"), admission.of_request(T0), admission.of_request(T0)] == [
+        True,
+        True,
+        False,
+    ]
+
+
+def test_a_routes_own_limit_turns_away_what_invokes_it_and_nothing_else() -> None:
+    admission = Admission(Quotas(), {"$connect": RateLimit(1, 1), "chat": RateLimit(1, 1)})
+    assert [admission.of_connection(T0, "$connect") for _ in range(2)] == [True, False]
+    assert [admission.of_request(T0, "chat") for _ in range(2)] == [True, False]
+    assert admission.of_request(T0, "$default")
+    assert admission.of_request(T0)
+
+
+def test_what_the_account_turns_away_takes_nothing_from_the_route() -> None:
+    admission = Admission(Quotas(requests=RateLimit(1, 1)), {"chat": RateLimit(0.001, 1)})
+    assert admission.of_request(T0)
+    assert not admission.of_request(T0, "chat")
+    assert admission.of_request(T0 + 1000, "chat")

@@ -37,6 +37,11 @@ class ProxyResponse:
     """`Sec-WebSocket-Protocol`, exactly as answered."""
     body: str | None
 
+    @property
+    def succeeded(self) -> bool:
+        """Whether the status says so: any of 200 to 299."""
+        return self.status // 100 == 2  # noqa: PLR2004
+
 
 def read(value: object) -> ProxyResponse | None:
     """Read what a function returned as a Lambda proxy response; None if it isn't one.

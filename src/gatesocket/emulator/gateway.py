@@ -12,7 +12,7 @@ comes (section 6).
 from collections.abc import Callable
 from typing import Final
 
-from gatesocket.emulator.answers import Answer, Failed, ProxyResponse, Returned, read
+from gatesocket.emulator.answers import Answer, Failed, Returned, read
 from gatesocket.emulator.api import CONNECT, DEFAULT, DISCONNECT, Api, Authorizer, Route
 from gatesocket.emulator.authorizer import Denied, judge, lacks_identity
 from gatesocket.emulator.deadlines import Deadlines
@@ -38,7 +38,7 @@ from gatesocket.emulator.lifecycle import Connection, State, Trigger
 from gatesocket.emulator.management import ManagementResponse, information, refusal
 from gatesocket.emulator.pending import Authorization, Idle, Invocation, Pending
 from gatesocket.emulator.quirks import Quirks
-from gatesocket.emulator.throttle import Quotas, RateLimit, Throttle
+from gatesocket.emulator.throttle import Admission, Quotas, RateLimit
 from gatesocket.exceptions import ProtocolError
 from gatesocket.limits import FRAME_BYTES, INTEGRATION_SECONDS, MESSAGE_BYTES
 
@@ -97,9 +97,8 @@ class Gateway:
         self._new_id = new_id
         self._connections: dict[str, Connection] = {}
         self._invocations: dict[str, Invocation | Authorization] = {}
-        self._new_connections = Throttle(quotas.connections) if quotas else None
-        self._requests = Throttle(quotas.requests) if quotas else None
-        self._routes = {key: Throttle(route.limit) for key, route in api.routes.items() if route.limit}
+        limits = {key: route.limit for key, route in api.routes.items() if route.limit}
+        self._admission = Admission(quotas, limits)
         self._deadlines: Deadlines[Idle | Pending] = Deadlines()
 
     # What clients do.
@@ -113,7 +112,7 @@ class Gateway:
         """
         connection = Connection(self._new_id(), request.identity, connected_at=now, last_active_at=now)
         self._connections[connection.id] = connection
-        if not _admitted(now, self._new_connections, self._routes.get(CONNECT)):
+        if not self._admission.of_connection(now, CONNECT):
             refusal = error_frame(TOO_MANY_REQUESTS, connection.id, self._new_id())
             return connection.id, self._refuse(connection, 429, refusal, "too many new connections in a second")
         route = self.api.routes.get(CONNECT)
@@ -151,7 +150,7 @@ class Gateway:
         self._touch(connection, now)
         about = self._request(connection, now)
         route_key = self.api.route_key_for(data)
-        if not _admitted(now, self._requests, self._routes.get(route_key or "")):
+        if not self._admission.of_request(now, route_key):
             return self._send_error(connection, self.quirks.throttled_message, about.request_id, now)
         if route_key is None:
             return self._send_error(connection, FORBIDDEN, about.request_id, now)
@@ -213,7 +212,7 @@ class Gateway:
 
         *buffered* says how many bytes wait for the client, because it reads more slowly than it is sent to.
         """
-        if not _admitted(now, self._requests):
+        if not self._admission.of_request(now):
             return refusal(429, "LimitExceededException", TOO_MANY_REQUESTS), []
         connection = self._connections.get(connection_id)
         if connection is not None and connection.state is not State.OPEN:
@@ -335,7 +334,7 @@ class Gateway:
         if response is None:
             why = "$connect answered no proxy response, which has an integer statusCode and a text body, if any"
             return self._refuse(connection, self.quirks.malformed_connect_status, failure, why)
-        if _succeeded(response):
+        if response.succeeded:
             return self._accept(connection, response.subprotocol, now)
         body = (response.body or "") if self.quirks.refusal_carries_body else ""
         return self._refuse(connection, response.status, body)
@@ -351,7 +350,7 @@ class Gateway:
         response = read(answer.value)
         if response is None:
             return self._send_error(connection, INTEGRATION_FAILED, invocation.id, now)
-        if not response.body or not (_succeeded(response) or self.quirks.error_status_carries_body):
+        if not response.body or not (response.succeeded or self.quirks.error_status_carries_body):
             return []
         return self._send(connection, response.body, now)
 
@@ -405,12 +404,3 @@ class Gateway:
             now=now,
             authorizer=connection.authorizer,
         )
-
-
-def _admitted(now: int, *throttles: Throttle | None) -> bool:
-    """Whether all of *throttles* let a request pass; None is one that lets all pass."""
-    return all(throttle is None or throttle.admits(now) for throttle in throttles)
-
-
-def _succeeded(response: ProxyResponse) -> bool:
-    return response.status // 100 == 2  # noqa: PLR2004

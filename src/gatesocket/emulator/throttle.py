@@ -3,11 +3,12 @@
 https://docs.aws.amazon.com/apigateway/latest/developerguide/websocket-api-protect.html
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gatesocket.limits import CONNECTIONS_PER_SECOND, REQUESTS_BURST, REQUESTS_PER_SECOND
 
-__all__ = ["Quotas", "RateLimit", "Throttle"]
+__all__ = ["Admission", "Quotas", "RateLimit", "Throttle"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +51,32 @@ class Throttle:
             return False
         self._level -= 1000
         return True
+
+
+class Admission:
+    """What one stage serves: what the account allows, and of each route what that allows.
+
+    A request that is turned away by one limit has taken nothing from those behind it: the account's comes first.
+
+    Args:
+        quotas: those of the account; None for no limit.
+        routes: the limits of routes that have one, by route key.
+    """
+
+    def __init__(self, quotas: Quotas | None, routes: Mapping[str, RateLimit]) -> None:
+        self._connections = Throttle(quotas.connections) if quotas else None
+        self._requests = Throttle(quotas.requests) if quotas else None
+        self._routes = {key: Throttle(limit) for key, limit in routes.items()}
+
+    def of_connection(self, now: int, route_key: str) -> bool:
+        """Whether a new connection is served at *now*, in milliseconds; *route_key* is what its handshake invokes."""
+        return _admitted(now, self._connections, self._routes.get(route_key))
+
+    def of_request(self, now: int, route_key: str | None = None) -> bool:
+        """Whether a message or a call of the Management API is served at *now*; None invokes no route."""
+        return _admitted(now, self._requests, None if route_key is None else self._routes.get(route_key))
+
+
+def _admitted(now: int, *throttles: Throttle | None) -> bool:
+    """Whether all of *throttles* let a request pass; None is one that lets all pass."""
+    return all(throttle is None or throttle.admits(now) for throttle in throttles)
