@@ -20,16 +20,15 @@ delivers at least once.
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Final
+from typing import Final
 
 from gatesocket import backend
 from gatesocket.backend import Backend
 from gatesocket.batches import Batch
 from gatesocket.delivery import Round
-from gatesocket.event_loop import KeptLoop
 from gatesocket.exceptions import ConfigurationError, InvalidConnectionId
 from gatesocket.presence import Presence, Tell, announce
-from gatesocket.queues import records
+from gatesocket.queue_handler import QueueHandler
 from gatesocket.registry.base import Member
 
 __all__ = ["FanoutHandler", "run"]
@@ -41,7 +40,7 @@ HAND_OVER_MILLISECONDS: Final = 15_000
 putting back what it hasn't begun."""
 
 
-class FanoutHandler:
+class FanoutHandler(QueueHandler):
     """Post to the batches of the fan-out queue: the callable of a Lambda function whose event source the queue is.
 
     The event source needs ``ReportBatchItemFailures``; with a batch size of 1 the batches of a broadcast are posted to
@@ -53,37 +52,16 @@ class FanoutHandler:
     """
 
     def __init__(self, *, presence: Tell | None = None) -> None:
+        super().__init__("fan-out", "batch")
         self._presence = presence
-        self._loop = KeptLoop()
 
-    def __call__(self, event: dict[str, Any], context: object) -> dict[str, Any]:
-        """Post to a batch; a caller that runs an event loop awaits `invoke` instead.
-
-        Raises:
-            UnexpectedEvent: the event is no batch of SQS.
-        """
-        return self._loop.run(self.invoke(event, context))
-
-    async def invoke(self, event: dict[str, Any], context: object) -> dict[str, Any]:
-        """Post on the running event loop, and report which messages SQS is to deliver again.
-
-        https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html#services-sqs-batchfailurereporting
-        """
+    async def _serve(self, body: str, context: object) -> bool:
         remaining = getattr(context, "get_remaining_time_in_millis", None)
 
         def has_time() -> bool:
             return remaining is None or remaining() > HAND_OVER_MILLISECONDS
 
-        failures = []
-        for message_id, body in records(event, "fan-out"):
-            try:
-                done = await run(body, presence=self._presence, has_time=has_time)
-            except Exception:
-                logger.exception("the batch of message %s failed", message_id)
-                done = False
-            if not done:
-                failures.append({"itemIdentifier": message_id})
-        return {"batchItemFailures": failures}
+        return await run(body, presence=self._presence, has_time=has_time)
 
 
 async def run(body: str, *, presence: Tell | None = None, has_time: Callable[[], bool] = lambda: True) -> bool:

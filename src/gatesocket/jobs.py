@@ -34,12 +34,11 @@ from typing import Any, Final, Generic, Literal, ParamSpec, TypeVar, cast
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from gatesocket import backend
-from gatesocket.event_loop import KeptLoop
 from gatesocket.exceptions import ConfigurationError, InvalidArguments, UnexpectedEvent
 from gatesocket.limits import QUEUE_MESSAGE_BYTES
 from gatesocket.manager import ConnectionManager
 from gatesocket.parameters import Parameters, place, refuse
-from gatesocket.queues import records
+from gatesocket.queue_handler import QueueHandler
 
 __all__ = ["Enqueuer", "Job", "JobsHandler", "drain", "job", "run"]
 
@@ -185,7 +184,7 @@ async def drain() -> None:
     await _background.drain()
 
 
-class JobsHandler:
+class JobsHandler(QueueHandler):
     """Run the jobs of an SQS queue: the callable of a Lambda function whose event source the queue is.
 
     ::
@@ -201,29 +200,11 @@ class JobsHandler:
     """
 
     def __init__(self) -> None:
-        self._loop = KeptLoop()
+        super().__init__("jobs", "job")
 
-    def __call__(self, event: dict[str, Any], context: object) -> dict[str, Any]:
-        """Run a batch; a caller that runs an event loop awaits `invoke` instead.
-
-        Raises:
-            UnexpectedEvent: the event is no batch of SQS.
-        """
-        return self._loop.run(self.invoke(event, context))
-
-    async def invoke(self, event: dict[str, Any], context: object) -> dict[str, Any]:
-        """Run a batch on the running event loop, and report which of it SQS is to deliver again.
-
-        https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html#services-sqs-batchfailurereporting
-        """
-        failures = []
-        for message_id, body in records(event, "jobs"):
-            try:
-                await run(body)
-            except Exception:
-                logger.exception("the job of message %s failed", message_id)
-                failures.append({"itemIdentifier": message_id})
-        return {"batchItemFailures": failures}
+    async def _serve(self, body: str, context: object) -> bool:
+        await run(body)
+        return True
 
 
 class _ReplyTo(BaseModel):
