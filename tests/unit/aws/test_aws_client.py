@@ -17,10 +17,11 @@ from gatesocket.aws.client import tls_context
 from gatesocket.aws.http import Timeouts
 from gatesocket.aws.retry import Policy
 from gatesocket.aws.sigv4 import Credentials
+from gatesocket.emulator.tls import Certificate
 from gatesocket.exceptions import ConfigurationError
 from gatesocket.patience import patience
 from support.aws_environment import forget_aws
-from support.canned_http import CannedServer, Request, answer, canned_server, certificate
+from support.canned_http import CannedServer, Request, answer, canned_server
 
 GET = {"TableName": "t", "Key": {"pk": {"S": "1"}}}
 THROTTLED = answer(400, b'{"__type": "x#ThrottlingException", "message": "slow down"}')
@@ -335,10 +336,13 @@ def test_a_closed_loops_connections_are_forgotten() -> None:
 
 
 async def test_the_authorities_of_aws_ca_bundle_are_trusted(aws: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    bundle, context = certificate(tmp_path)
-    aws.setenv("AWS_CA_BUNDLE", str(bundle))
+    certificate = Certificate("127.0.0.1", tmp_path)
+    aws.setenv("AWS_CA_BUNDLE", str(certificate.path))
     tls_context.cache_clear()
-    async with canned_server(tls=context) as server, client_of(server, timeouts=Timeouts(connect=20)) as client:
+    async with (
+        canned_server(tls=certificate.context) as server,
+        client_of(server, timeouts=Timeouts(connect=20)) as client,
+    ):
         await client.call("GetItem", GET)
     tls_context.cache_clear()
 

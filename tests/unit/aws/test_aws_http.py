@@ -13,7 +13,8 @@ import pytest
 from gatesocket.aws.base import Unreachable
 from gatesocket.aws.http import RECEIVE_BYTES, Address, Pool, Timeouts, _Connection
 from gatesocket.aws.http1 import encode_request
-from support.canned_http import CannedServer, Request, answer, canned_server, certificate
+from gatesocket.emulator.tls import Certificate
+from support.canned_http import CannedServer, Request, answer, canned_server
 
 REQUEST = encode_request("POST", "/", {"host": "h"}, b"hello")
 
@@ -297,10 +298,11 @@ def test_an_address_is_written_as_in_a_url() -> None:
 
 
 async def test_tls_is_spoken_with_a_context_made_by_the_first_connection(tmp_path: Path) -> None:
-    bundle, context = certificate(tmp_path)
-    async with canned_server(tls=context) as server:
+    certificate = Certificate("127.0.0.1", tmp_path)
+    async with canned_server(tls=certificate.context) as server:
         pool = Pool(
-            Address("127.0.0.1", server.port, secure=True), tls=lambda: ssl.create_default_context(cafile=str(bundle))
+            Address("127.0.0.1", server.port, secure=True),
+            tls=lambda: ssl.create_default_context(cafile=str(certificate.path)),
         )
         await pool.exchange(REQUEST)
         await pool.exchange(REQUEST)
@@ -310,8 +312,8 @@ async def test_tls_is_spoken_with_a_context_made_by_the_first_connection(tmp_pat
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    _, context = certificate(tmp_path)
-    async with canned_server(tls=context) as server:
+    certificate = Certificate("127.0.0.1", tmp_path)
+    async with canned_server(tls=certificate.context) as server:
         pool = Pool(Address("127.0.0.1", server.port, secure=True), tls=ssl.create_default_context)
         with pytest.raises(Unreachable, match="CERTIFICATE_VERIFY_FAILED.*AWS_CA_BUNDLE"):
             await pool.exchange(REQUEST)
