@@ -1,8 +1,9 @@
-// What the AsyncAPI page makes of schemas.
+// What the AsyncAPI page makes of schemas and descriptions.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { spans } from "../../src/gatesocket/asyncapi/page/prose.js";
 import { outline, resolve, sample } from "../../src/gatesocket/asyncapi/page/sample.js";
 
 const document = {
@@ -69,4 +70,21 @@ test("a type is told in a few words", () => {
   assert.equal(outline({ type: "array" }), "a list of anything");
   assert.equal(outline({ type: "string", maxLength: 40 }), "string, at most 40 characters");
   assert.equal(outline({ type: "string", format: "date" }), "date");
+});
+
+test("what a docstring marks is an element", () => {
+  assert.deepEqual(spans("Join *room* as `name`, or ``?token=`` so."), [
+    [null, "Join "],
+    ["em", "room"],
+    [null, " as "],
+    ["code", "name"],
+    [null, ", or "],
+    ["code", "?token="],
+    [null, " so."],
+  ]);
+});
+
+test("what marks nothing is text", () => {
+  for (const text of ["2 * 3 * 4", "a ` alone", "**", "plain", "*", "5*"]) assert.deepEqual(spans(text), [[null, text]]);
+  assert.deepEqual(spans(""), []);
 });

@@ -93,7 +93,13 @@ def test_the_page_finds_its_document_and_assets_by_relative_addresses(page_url: 
 
 
 @pytest.mark.parametrize(
-    ("name", "media_type"), [("page.js", "text/javascript"), ("sample.js", "text/javascript"), ("page.css", "text/css")]
+    ("name", "media_type"),
+    [
+        ("page.js", "text/javascript"),
+        ("prose.js", "text/javascript"),
+        ("sample.js", "text/javascript"),
+        ("page.css", "text/css"),
+    ],
 )
 def test_assets_have_their_types(name: str, media_type: str) -> None:
     answer = client_of(FastAPI()).get(f"/asyncapi/{name}")

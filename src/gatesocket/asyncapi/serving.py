@@ -15,7 +15,12 @@ from gatesocket.settings import Settings, settings
 __all__ = ["add_asyncapi"]
 
 PAGE: Final = Path(__file__).parent / "page"
-ASSETS: Final = {"page.css": "text/css", "page.js": "text/javascript", "sample.js": "text/javascript"}
+ASSETS: Final = {
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    "prose.js": "text/javascript",
+    "sample.js": "text/javascript",
+}
 
 
 def add_asyncapi(

@@ -1,6 +1,7 @@
 // The page: an AsyncAPI document becomes elements, and each channel a form to connect and to send.
 // What a document or a server says is only ever set as textContent.
 
+import { spans } from "./prose.js";
 import { outline, resolve, sample } from "./sample.js";
 
 const LOG_LENGTH = 200; // frames kept
@@ -14,7 +15,7 @@ let api = null;
 function show() {
   document.title = `${api.info.title} · AsyncAPI`;
   $("title").replaceChildren(api.info.title, " ", element("small", "", api.info.version));
-  $("description").textContent = api.info.description ?? "";
+  $("description").replaceChildren(...prose(api.info.description));
   $("server").replaceChildren(
     ...Object.entries(api.servers).map(([name, server]) => {
       const option = element("option", "", `${name}: ${addressOf(server)}`);
@@ -27,11 +28,11 @@ function show() {
 }
 
 function showChannel(id, channel) {
-  const heading = element("summary", "", element("code", "", channel.address), element("span", "", channel.summary ?? ""));
+  const heading = element("summary", "", element("code", "", channel.address), element("span", "", ...prose(channel.summary)));
   const section = element("details", "channel", heading);
   section.id = id;
   section.setAttribute("aria-label", channel.address);
-  if (channel.description) section.append(element("p", "prose", reflow(channel.description)));
+  if (channel.description) section.append(element("p", "prose", ...prose(reflow(channel.description))));
   const parameters = parametersOf(channel);
   const fields = parameters.map((parameter) => field(id, parameter));
   section.append(
@@ -77,7 +78,7 @@ function showMessages(title, messages) {
 }
 
 function showMessage(message) {
-  const entry = element("li", "", element("b", "", message.title), " ", element("span", "", message.summary ?? ""));
+  const entry = element("li", "", element("b", "", message.title), " ", element("span", "", ...prose(message.summary)));
   const rows = members(message.payload);
   if (rows.length) entry.append(element("table", "", ...rows));
   return entry;
@@ -95,7 +96,7 @@ function members(schema, prefix = "", depth = 0) {
       element("th", "", element("code", "", path)),
       element("td", "", outline(member, api)),
       element("td", "", required),
-      element("td", "", member.description ?? ""),
+      element("td", "", ...prose(member.description)),
     );
     return [row, ...(depth < 3 ? members(member, `${path}.`, depth + 1) : [])];
   });
@@ -213,6 +214,9 @@ function element(name, className, ...children) {
   made.append(...children);
   return made;
 }
+
+/** A description as text and elements. */
+const prose = (text) => spans(text ?? "").map(([kind, part]) => (kind ? element(kind, "", part) : part));
 
 function button(text, type) {
   const made = element("button", "", text);
