@@ -29,8 +29,9 @@ from gatesocket.emulator.resources import Addresses
 from gatesocket.emulator.template import load
 from gatesocket.gateway.fake import FakeGateway
 from gatesocket.registry.base import EVERYONE, Record
-from gatesocket.registry.dynamodb import PAGE, DynamoDBRegistry
+from gatesocket.registry.dynamodb import DynamoDBRegistry
 from gatesocket.registry.items import group_membership
+from gatesocket.registry.table import PAGE
 from gatesocket.settings import Settings
 from measure import Results, options, report
 from metered import READ_UNIT_BYTES, MeteredClient, item_bytes
