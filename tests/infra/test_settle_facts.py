@@ -25,6 +25,7 @@ def stage(server: Server) -> str:
     return f"{server.url.replace('http', 'ws', 1)}/prod"
 
 
+@pytest.mark.slow
 async def test_every_quick_question_is_answered_and_written_down(emulator: Server, tmp_path: Path) -> None:
     output = tmp_path / "facts.json"
     ended = await run_check(

@@ -182,22 +182,32 @@ async def test_a_snapshot_of_other_code_ends_the_connection_in_every_registry(
         await cloud.gateway.post(CONNECTION, "anything more")
 
 
-async def test_a_refused_write_to_a_record_that_can_be_read_is_what_it_is() -> None:
-    """DynamoDB answers the same if it is asked for something that it doesn't do."""
+@pytest.mark.parametrize(
+    ("code", "calls"),
+    [
+        # DynamoDB answers so if an attribute has another type, and if it is asked for something that it doesn't do.
+        ("ValidationException", ["UpdateItem", "GetItem"]),
+        ("AccessDeniedException", ["UpdateItem"]),
+    ],
+)
+async def test_a_refused_write_to_a_record_that_can_be_read_is_what_it_is(code: str, calls: list[str]) -> None:
     stored = Record(CONNECTION, b"scope", NOW, NOW // 1000 + 7200, b"snapshot")
+    called: list[str] = []
 
     class Refusing:
         async def call(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+            called.append(operation)
             assert parameters["Key"] == record_key(CONNECTION)
             if operation == "GetItem":
                 return {"Item": encode(stored)}
-            raise Refused("ValidationException", "Invalid UpdateExpression", 400)
+            raise Refused(code, "Not this one", 400)
 
         async def aclose(self) -> None:
             pass
 
     registry = DynamoDBRegistry("connections", client=Refusing())
 
-    with pytest.raises(RegistryError, match="Invalid UpdateExpression") as refused:
+    with pytest.raises(RegistryError, match="Not this one") as refused:
         await registry.take(CONNECTION, Entry("message", "m", "hello"), Lease("h", NOW + 1), now=NOW)
     assert not isinstance(refused.value, UnreadableRecord)
+    assert called == calls
