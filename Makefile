@@ -11,7 +11,7 @@ STACK_VENV ?= .venv-stack
 ARCHITECTURE ?= arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-foreign test-all build check-stack bench lint types format lock clean
+.PHONY: help run test test-browser test-slow test-foreign test-all build check-stack bench lint types format lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -34,10 +34,12 @@ test: $(VENV)/.ready lint types ## Lint, types, and the tests with 100 % branch 
 	$(BIN)/coverage run -m pytest -m "not slow and not browser" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=100
-	@# By themselves, and unmeasured: a browser, a server and two tabs want the machine's cores.
+
+# By themselves, and unmeasured: a browser, a server and two tabs want the machine's cores.
+test-browser: $(VENV)/.ready ## The chat and the AsyncAPI page in Chromium, in every life
 	$(BIN)/python -m pytest -m browser $(ARGS)
 
-test-slow: $(VENV)/.ready ## The long suites: thousands of generated programs, killed processes, load
+test-slow: $(VENV)/.ready ## The long suites: generated programs, killed processes, benchmarks, the checks of a stack
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 test-foreign: $(VENV)/.ready ## Starlette's and FastAPI's own WebSocket tests, downloaded, against GatewayTestClient

@@ -29,7 +29,7 @@ def without_lines(transcript: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.timeout(300)  # it takes 10 s, but much longer on a busy machine with coverage
-@settings(same, max_examples=120)
+@settings(same, max_examples=80)
 @given(program=programs())
 async def test_both_lives_of_a_random_program_are_the_same(program: Program) -> None:
     await check(program)

@@ -10,6 +10,9 @@ import pytest
 from support.checks import run_check
 from support.servers import Server
 
+# Each starts a stack of its own.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 TIMES = r"half within \d+\.\d ms, 99 % within \d+\.\d ms, all within \d+\.\d ms"
 

@@ -17,6 +17,9 @@ from support.edge_function import EdgeFunction
 from support.edge_proxy import edge_proxy
 from support.servers import Server
 
+# Each starts a stack of its own.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 CHECKS = [
     "connect and be greeted",
