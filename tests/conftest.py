@@ -27,7 +27,11 @@ def fresh_logger() -> None:
 
 
 @pytest.fixture(autouse=True)
-def fresh_registry() -> None:
-    """Give each test the connections of a process in which nobody has connected yet."""
+def fresh_process() -> None:
+    """Give each test a process in which nobody has read the settings or connected yet."""
+    # Only what is imported can have been used; importing it here would hide what the tests of imports look for.
+    if (settings := sys.modules.get("gatesocket.settings")) is not None:
+        settings.settings.cache_clear()
     if (backend := sys.modules.get("gatesocket.backend")) is not None:
         backend._of_process.cache_clear()
+        backend._jobs_of_process.cache_clear()

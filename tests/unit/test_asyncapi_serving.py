@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,14 +13,6 @@ from starlette.testclient import TestClient
 from gatesocket import asyncapi
 from gatesocket.asyncapi import add_asyncapi
 from gatesocket.exceptions import ConfigurationError
-from gatesocket.settings import settings
-
-
-@pytest.fixture(autouse=True)
-def settings_of_this_test() -> Iterator[None]:
-    settings.cache_clear()
-    yield
-    settings.cache_clear()
 
 
 def client_of(app: Starlette, **options: Any) -> TestClient:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -31,7 +30,7 @@ from gatesocket.presence import Presence
 from gatesocket.queues import MemoryQueue, Queue
 from gatesocket.registry.base import EVERYONE, Entry, Record
 from gatesocket.registry.memory import MemoryRegistry
-from gatesocket.settings import Settings, settings
+from gatesocket.settings import Settings
 from gatesocket.testing import GatewayTestClient
 
 FAR = 1 << 40
@@ -389,17 +388,12 @@ def test_a_batch_that_reaches_nobody_is_an_error_of_the_route_that_made_it(caplo
 
 
 @pytest.fixture
-def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def deployed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment of a function of the template."""
     monkeypatch.setenv("GATESOCKET_TABLE", "connections")
     monkeypatch.setenv("GATESOCKET_ENDPOINT", "https://api.execute-api.eu-west-1.amazonaws.com/prod")
     monkeypatch.setenv("GATESOCKET_FANOUT_QUEUE", "https://sqs.eu-west-1.amazonaws.com/123456789012/fanout")
     monkeypatch.setenv("GATESOCKET_FANOUT_ABOVE", "50")
-    for cache in (settings, backend._of_process, backend._jobs_of_process):
-        cache.cache_clear()
-    yield
-    for cache in (settings, backend._of_process, backend._jobs_of_process):
-        cache.cache_clear()
 
 
 def test_lambda_calls_the_handler_without_an_event_loop(deployed: None, caplog: pytest.LogCaptureFixture) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import copy
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -26,7 +26,6 @@ from gatesocket.registry.bounds import Bounds
 from gatesocket.registry.items import decode
 from gatesocket.registry.memory import MemoryRegistry
 from gatesocket.settings import Settings
-from gatesocket.settings import settings as process_settings
 from gatesocket.waker import wake_event
 from support.cloud import MADE, NOW, Cloud, Context, end_all
 from support.lambda_events import CONNECTION, connect, disconnect, forwarded, message, removal
@@ -39,13 +38,10 @@ async def shut_down() -> AsyncIterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def no_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the settings of the machine out of the tests."""
     for name in ("GATESOCKET_TABLE", "GATESOCKET_ENDPOINT", "AWS_LAMBDA_FUNCTION_NAME", "AWS_REGION"):
         monkeypatch.delenv(name, raising=False)
-    process_settings.cache_clear()
-    yield
-    process_settings.cache_clear()
 
 
 def chat() -> FastAPI:

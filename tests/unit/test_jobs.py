@@ -136,15 +136,12 @@ async def enqueue_another() -> None:
 
 
 @pytest.fixture(autouse=True)
-def process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def process(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that has done nothing yet, and whose environment says nothing of queues and tables."""
     for name in [name for name in os.environ if name.startswith("GATESOCKET_")]:
         monkeypatch.delenv(name)
     monkeypatch.setattr(jobs, "_jobs", dict(jobs._jobs))
-    forget_the_settings()
     ran.clear()
-    yield
-    forget_the_settings()
 
 
 def forget_the_settings() -> None:

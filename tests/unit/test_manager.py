@@ -19,22 +19,16 @@ from gatesocket.exceptions import (
 from gatesocket.gateway.fake import FakeGateway
 from gatesocket.registry.base import EVERYONE, Changes, Entry, Lease, Member, Record
 from gatesocket.registry.memory import MemoryRegistry
-from gatesocket.settings import settings
 from gatesocket.waker import MemoryWaker
 
 FAR = 1 << 40
 
 
 @pytest.fixture(autouse=True)
-def fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Read the settings anew, as a process that has just started does."""
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the settings of the machine out of the tests."""
     for name in ("GATESOCKET_TABLE", "GATESOCKET_ENDPOINT", "GATESOCKET_WAKE_QUEUE"):
         monkeypatch.delenv(name, raising=False)
-    settings.cache_clear()
-    backend._of_process.cache_clear()
-    yield
-    settings.cache_clear()
-    backend._of_process.cache_clear()
 
 
 @pytest.fixture
