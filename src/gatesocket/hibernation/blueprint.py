@@ -7,7 +7,7 @@ from types import FunctionType
 from typing import Any
 
 from gatesocket.exceptions import CannotHibernate, ConfigurationError, Finding
-from gatesocket.hibernation.dependencies import install_overrides
+from gatesocket.hibernation.dependencies import install_overrides, shorten
 from gatesocket.hibernation.discover import FoundRoute, discover
 from gatesocket.hibernation.origin import Origin, origin
 from gatesocket.hibernation.points import Wait, environment_of, unwrap, wait_of_function
@@ -127,6 +127,8 @@ class _Adoption:
     def route(self, found: FoundRoute) -> RoutePlan:
         units = self.adopt(found.endpoint, needed=True)
         self.endpoints |= {unit.key for unit in units[:1]}
+        if units:
+            shorten(found.route, found.endpoint, units[0].key)
         for other in found.others:
             if wait_of_function(other) is Wait.SURELY:
                 units += self.adopt(other, needed=True)

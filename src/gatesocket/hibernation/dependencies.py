@@ -16,15 +16,16 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from types import CodeType, FrameType
+from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 from gatesocket.exceptions import CannotHibernate, Finding, SnapshotError
 from gatesocket.hibernation.codec import Decoder, Encoder, Unsaveable
 from gatesocket.hibernation.entry import ACTIVE
 from gatesocket.hibernation.points import Wait, unwrap, wait_of_function
+from gatesocket.hibernation.reentry import REENTRY, Reentry
 
-__all__ = ["Answers", "Overrides", "Solved", "install_overrides", "solved_in", "solves"]
+__all__ = ["Answers", "Overrides", "Solved", "install_overrides", "shorten", "solved_in", "solves"]
 
 _Call = Callable[..., Any]
 _ATOMS = (str, bytes, int, float, type(None))
@@ -52,12 +53,15 @@ class Solved:
     def save(self, encoder: Encoder, again: AbstractSet[str]) -> Any:
         """Write what waking needs to answer; *again* are the arguments of the endpoint that are resolved again.
 
+        It is the number of dependencies if none of the arguments is, and else a list of that number, what of the
+        dependencies is saved, and which of them aren't needed.
+
         Raises:
             CannotHibernate: one of those waits for the client itself, and would take the next message for its answer.
         """
-        if not getattr(self.dependant, "dependencies", ()):
-            return [0, {}, []]
         flat = list(_flatten(self.dependant))
+        if self.complete and not again:
+            return len(flat)
         needed = [number for number, (_, top) in enumerate(flat) if not self.complete or top.name in again]
         saved: dict[str, Any] = {}
         for number in needed:
@@ -84,7 +88,7 @@ class Answers:
     @classmethod
     def load(cls, data: Any, decoder: Decoder) -> "Answers":
         """Read what `Solved.save` wrote."""
-        count, saved, unneeded = data
+        count, saved, unneeded = data if type(data) is list else (data, {}, range(data))
         return cls(count, {int(number): decoder.decode(value) for number, value in saved.items()}, frozenset(unneeded))
 
     def get(self, call: _Call, route: Any) -> Callable[[], Awaitable[Any]] | None:
@@ -134,9 +138,21 @@ def install_overrides(app: Any) -> None:
         app.dependency_overrides = Overrides(overrides)
 
 
+def shorten(route: Any, endpoint: FunctionType, key: str) -> None:
+    """Have a FastAPI route call *endpoint*, whose `Unit.key` is *key*, past FastAPI when it wakes: see `reentry`."""
+    dependant = getattr(route, "dependant", None)
+    # Anything else in the place of FastAPI's function was put there by the app, and may count on being called.
+    if dependant is not None and dependant.call is endpoint and isinstance(route.app, FunctionType):
+        route.app = Reentry(route.app, endpoint, dependant, key, len(list(_flatten(dependant))))
+
+
 def solves(code: CodeType) -> bool:
     """Whether *code* is where FastAPI resolves dependencies, or calls the endpoint with what they gave."""
-    return code.co_name == "solve_dependencies" or (code.co_name == "app" and "solved_result" in code.co_varnames)
+    return (
+        code.co_name == "solve_dependencies"
+        or (code.co_name == "app" and "solved_result" in code.co_varnames)
+        or code is REENTRY
+    )
 
 
 def solved_in(frame: FrameType) -> Solved | None:
@@ -146,6 +162,8 @@ def solved_in(frame: FrameType) -> Solved | None:
         return Solved(members["dependant"], _by_call(members["dependency_cache"]), complete=False)
     if "solved_result" in members:
         return Solved(members["dependant"], _by_call(members["solved_result"].dependency_cache), complete=True)
+    if frame.f_code is REENTRY:
+        return Solved(members["dependant"], {}, complete=True)
     return None
 
 

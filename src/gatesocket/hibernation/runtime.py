@@ -308,6 +308,10 @@ class Run:
             self._refuse(SnapshotError(f"{following.name} waits, but the connection leads to {name_of(key)}"))
         return Activation(self, arguments, cells)
 
+    def reenters(self, key: str, dependencies: int) -> bool:
+        """Whether the endpoint *key* is to be woken next, and needs none of its *dependencies* resolved."""
+        return self._waking is not None and self._waking.reenters(key, dependencies)
+
     def next_frame(self) -> Coroutine[Any, Any, Any]:
         """Start the function that the one just woken awaits."""
         waking = cast("Waking", self._waking)  # only a woken function asks

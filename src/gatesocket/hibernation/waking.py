@@ -87,6 +87,10 @@ class Waking:
             activation.until = self.snapshot.until
         return activation
 
+    def reenters(self, key: str, dependencies: int) -> bool:
+        """Whether the endpoint *key* is to be woken next, and needs none of its *dependencies* resolved."""
+        return bool(self.asleep) and self.asleep[0].key == key and self.snapshot.dependencies == dependencies
+
     def next_frame(self) -> Coroutine[Any, Any, Any]:
         """Start the next saved function again; what it was once called with doesn't matter any more."""
         frame = self.asleep[0]
