@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
+from gatesocket.exceptions import SnapshotError
 from gatesocket.hibernation import bound, functions, instances, kinds  # noqa: F401 - they register their kinds
-from gatesocket.hibernation.codec import Decoder, Encoder
+from gatesocket.hibernation.codec import Decoder, Encoder, unreadable
 from gatesocket.hibernation.home import Home
 from support.lives import scope
 
@@ -45,9 +46,12 @@ def written(value: Any, at: Home | None = None) -> Any:
 
 def read(data: Any, at: Home | None = None) -> Any:
     """What waking makes of *data*."""
-    decoder = Decoder(at or home())
-    with decoder.reading("the value"):
-        return decoder.decode(data)
+    try:
+        return Decoder(at or home()).decode(data)
+    except SnapshotError:
+        raise
+    except Exception as error:
+        raise unreadable("the value", error) from error
 
 
 def through(value: Any, at: Home | None = None) -> Any:

@@ -41,6 +41,7 @@ __all__ = [
     "Unsaveable",
     "kind_of",
     "register",
+    "unreadable",
 ]
 
 
@@ -205,7 +206,7 @@ _PENDING = object()
 class Decoder:
     """Reads the values of one snapshot, in the order in which they were written.
 
-    Every way in which the data can be wrong is a `SnapshotError`.
+    Wrong data may raise anything: who reads makes a `SnapshotError` of it, by `unreadable`.
     """
 
     def __init__(self, home: "Home") -> None:
@@ -219,10 +220,6 @@ class Decoder:
         self.offered: Any = None
         """What the framework has made anew in the place of the value that is read next."""
         self._objects: list[Any] = []
-
-    def reading(self, what: str) -> "_Reading":
-        """Turn whatever goes wrong inside of the ``with`` into a `SnapshotError` that names *what* was read."""
-        return _Reading(what)
 
     def decode(self, data: Any) -> Any:
         """Return the value that `Encoder.encode` wrote as *data*."""
@@ -284,19 +281,9 @@ class Decoder:
             yield self.decode(key), self.decode(value)
 
 
-class _Reading:
-    # Not a generator: every message passes two of these.
-    __slots__ = ("_what",)
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, SnapshotError):
-            raise SnapshotError(f"the snapshot is damaged: {self._what} can't be read ({error})") from error
+def unreadable(what: str, error: Exception) -> SnapshotError:
+    """Whatever goes wrong while a value is read is the snapshot's fault: say that *what* can't be read."""
+    return SnapshotError(f"the snapshot is damaged: {what} can't be read ({error})")
 
 
 def attributes(encoder: Encoder, members: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ answers for the connection that is being woken, and hands everything else on: ov
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from types import CodeType, FrameType, FunctionType
@@ -23,7 +23,7 @@ from gatesocket.exceptions import CannotHibernate, Finding, SnapshotError
 from gatesocket.hibernation.codec import Decoder, Encoder, Unsaveable
 from gatesocket.hibernation.entry import ACTIVE
 from gatesocket.hibernation.points import Wait, unwrap, wait_of_function
-from gatesocket.hibernation.reentry import REENTRY, Reentry
+from gatesocket.hibernation.reentry import Reentry
 
 __all__ = ["Answers", "Overrides", "Solved", "install_overrides", "shorten", "solved_in", "solves"]
 
@@ -82,14 +82,16 @@ class Answers:
 
     count: int = 0
     saved: dict[int, Any] = field(default_factory=dict)
-    unneeded: frozenset[int] = frozenset()
+    unneeded: Iterable[int] = ()
     _answers: dict[_Call, Callable[[], Awaitable[Any]]] | None = None
 
     @classmethod
     def load(cls, data: Any, decoder: Decoder) -> "Answers":
         """Read what `Solved.save` wrote."""
-        count, saved, unneeded = data if type(data) is list else (data, {}, range(data))
-        return cls(count, {int(number): decoder.decode(value) for number, value in saved.items()}, frozenset(unneeded))
+        if type(data) is int:
+            return cls(data, unneeded=range(data))
+        count, saved, unneeded = data
+        return cls(count, {int(number): decoder.decode(value) for number, value in saved.items()}, unneeded)
 
     def get(self, call: _Call, route: Any) -> Callable[[], Awaitable[Any]] | None:
         """What takes the place of the dependency *call* of *route*; None if it is to be resolved."""
@@ -143,16 +145,14 @@ def shorten(route: Any, endpoint: FunctionType, key: str) -> None:
     dependant = getattr(route, "dependant", None)
     # Anything else in the place of FastAPI's function was put there by the app, and may count on being called.
     if dependant is not None and dependant.call is endpoint and isinstance(route.app, FunctionType):
-        route.app = Reentry(route.app, endpoint, dependant, key, len(list(_flatten(dependant))))
+        sockets = (dependant.websocket_param_name, dependant.http_connection_param_name)
+        names = tuple(name for name in sockets if name is not None)
+        route.app = Reentry(route.app, endpoint, key, names, len(list(_flatten(dependant))))
 
 
 def solves(code: CodeType) -> bool:
     """Whether *code* is where FastAPI resolves dependencies, or calls the endpoint with what they gave."""
-    return (
-        code.co_name == "solve_dependencies"
-        or (code.co_name == "app" and "solved_result" in code.co_varnames)
-        or code is REENTRY
-    )
+    return code.co_name == "solve_dependencies" or (code.co_name == "app" and "solved_result" in code.co_varnames)
 
 
 def solved_in(frame: FrameType) -> Solved | None:
@@ -162,8 +162,6 @@ def solved_in(frame: FrameType) -> Solved | None:
         return Solved(members["dependant"], _by_call(members["dependency_cache"]), complete=False)
     if "solved_result" in members:
         return Solved(members["dependant"], _by_call(members["solved_result"].dependency_cache), complete=True)
-    if frame.f_code is REENTRY:
-        return Solved(members["dependant"], {}, complete=True)
     return None
 
 

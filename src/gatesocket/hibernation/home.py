@@ -37,6 +37,8 @@ class Home:
     """The modules of the functions that wait: what is to be written may have a name in them."""
     imports: frozenset[str] = frozenset()
     """The names that the frame's function uses."""
+    dependencies: int | None = None
+    """How many dependencies the endpoint has, if it was called past FastAPI, which would know."""
     _index: Index | None = None
 
     @property

@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket
 
 from gatesocket.hibernation.entry import ACTIVE
 
-__all__ = ["REENTRY", "Reentry"]
+__all__ = ["Reentry"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -28,37 +28,36 @@ class Reentry:
     Args:
         app: FastAPI's.
         endpoint: the function that FastAPI calls with what it has resolved.
-        dependant: FastAPI's description of the endpoint's dependencies.
         key: the endpoint's `Unit.key`.
-        count: how many dependencies it has.
+        sockets: the parameters that get the socket.
+        dependencies: how many dependencies the endpoint has.
     """
 
     def __init__(
-        self, app: Callable[..., Awaitable[None]], endpoint: FunctionType, dependant: Any, key: str, count: int
+        self,
+        app: Callable[..., Awaitable[None]],
+        endpoint: FunctionType,
+        key: str,
+        sockets: tuple[str, ...],
+        dependencies: int,
     ) -> None:
         self.app = app
         self._endpoint = endpoint
-        self._dependant = dependant
         self._key = key
-        self._count = count
+        self._sockets = sockets
+        self._dependencies = dependencies
+        code = endpoint.__code__
+        self._arguments: dict[str, Any] = dict.fromkeys(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
         self._again = websocket_session(self._reenter)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a connection."""
         run = ACTIVE.get()
         # FastAPI's own telemetry, where it is on, wants to see the endpoint called.
-        short = run is not None and run.reenters(self._key, self._count) and scope.get("fastapi.telemetry") is None
-        await (self._again if short else self.app)(scope, receive, send)
+        if run is None or scope.get("fastapi.telemetry") or not run.reenter(self._key, self._dependencies):
+            await self.app(scope, receive, send)
+        else:
+            await self._again(scope, receive, send)
 
     async def _reenter(self, websocket: WebSocket) -> None:
-        dependant = self._dependant  # `dependencies.solved_in` reads it here
-        code = self._endpoint.__code__
-        arguments: dict[str, Any] = dict.fromkeys(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
-        for name in (dependant.websocket_param_name, dependant.http_connection_param_name):
-            if name is not None:
-                arguments[name] = websocket
-        await self._endpoint(**arguments)
-
-
-REENTRY = Reentry._reenter.__code__  # noqa: SLF001 - its own
-"""Where an endpoint is called that FastAPI has resolved nothing for."""
+        await self._endpoint(**self._arguments | dict.fromkeys(self._sockets, websocket))

@@ -80,7 +80,7 @@ class Hibernated:
     """Whether it waits for that time only, and takes no message before."""
 
 
-async def run(
+def run(
     app: App,
     scope: Scope,
     next_message: Callable[[], Message | None],
@@ -90,7 +90,7 @@ async def run(
     snapshot: bytes | None = None,
     clock: Clock = milliseconds,
     stays: Stays = below_threshold,
-) -> Hibernated | None:
+) -> Coroutine[Any, Any, Hibernated | None]:
     """Run *app* until it ends or waits for what isn't there yet: a message, or a time.
 
     Args:
@@ -113,7 +113,7 @@ async def run(
         CannotHibernate: the route holds something that can't be saved.
         Exception: whatever the app raised, unchanged.
     """
-    return await Run(scope, next_message, send, blueprint, snapshot, clock, stays).drive(app)
+    return Run(scope, next_message, send, blueprint, snapshot, clock, stays).drive(app)
 
 
 class Run:
@@ -308,9 +308,15 @@ class Run:
             self._refuse(SnapshotError(f"{following.name} waits, but the connection leads to {name_of(key)}"))
         return Activation(self, arguments, cells)
 
-    def reenters(self, key: str, dependencies: int) -> bool:
-        """Whether the endpoint *key* is to be woken next, and needs none of its *dependencies* resolved."""
-        return self._waking is not None and self._waking.reenters(key, dependencies)
+    def reenter(self, key: str, dependencies: int) -> bool:
+        """Whether the endpoint *key* is to be woken next and needs none of its *dependencies*: then it won't later."""
+        waking = self._waking
+        if waking is None or not waking.asleep or waking.asleep[0].key != key:
+            return False
+        if waking.snapshot.dependencies != dependencies:
+            return False
+        self._home.dependencies = dependencies
+        return True
 
     def next_frame(self) -> Coroutine[Any, Any, Any]:
         """Start the function that the one just woken awaits."""

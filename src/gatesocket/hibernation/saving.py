@@ -39,16 +39,18 @@ def save(live: list["Live"], home: Home, outside: Context) -> Snapshot:
     Raises:
         CannotHibernate: something that is still needed can't be saved.
     """
-    plan = _Plan()
+    plan = _UNKNOWING
     home.modules = [each.unit.module for each in live]
     while True:
         attempt = _Attempt(live, home, outside, plan)
         snapshot = attempt.snapshot()
-        if not plan.learn(attempt.encoder.shared, attempt.resolved, attempt.called):
+        better = plan.after(attempt)
+        if better is None:
             return snapshot
+        plan = better
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Plan:
     """What only comes out while the values are written, and has to be known before."""
 
@@ -59,12 +61,15 @@ class _Plan:
     called: AbstractSet[int] = frozenset()
     """Frames whose arguments can't be saved: they are called again by the frame before them."""
 
-    def learn(self, needed: AbstractSet[tuple[int, str]], resolved: AbstractSet[str], called: AbstractSet[int]) -> bool:
-        """Add what has come out; return whether any of it is new."""
+    def after(self, attempt: "_Attempt") -> "_Plan | None":
+        """The plan with what has come out in *attempt*; None if it was known."""
+        needed, resolved, called = attempt.encoder.shared, attempt.resolved, attempt.called
         if needed <= self.needed and resolved <= self.resolved and called <= self.called:
-            return False
-        self.needed, self.resolved, self.called = self.needed | needed, self.resolved | resolved, self.called | called
-        return True
+            return None
+        return _Plan(self.needed | needed, self.resolved | resolved, self.called | called)
+
+
+_UNKNOWING = _Plan()
 
 
 class _Attempt:
@@ -85,7 +90,7 @@ class _Attempt:
                 self.encoder.resources |= each.solved.resources()
 
     def snapshot(self) -> Snapshot:
-        dependencies = None
+        dependencies: Any = self.home.dependencies
         for each in self.live:
             if each.solved is not None:
                 dependencies = each.solved.save(self.encoder, self.plan.resolved)

@@ -12,7 +12,7 @@ from types import CellType, FrameType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from gatesocket.exceptions import SnapshotError
-from gatesocket.hibernation.codec import COMPOUND, Decoder
+from gatesocket.hibernation.codec import COMPOUND, Decoder, unreadable
 from gatesocket.hibernation.dependencies import Answers
 from gatesocket.hibernation.entry import Activation
 from gatesocket.hibernation.functions import fill_cells, make_cells
@@ -50,7 +50,7 @@ class Waking:
     def restore_surroundings(self) -> None:
         """Put the state and the context variables back, before the app is called."""
         snapshot, decoder = self.snapshot, self._decoder
-        with decoder.reading("what it has kept"):
+        try:
             if snapshot.dependencies is not None:
                 self._answers = Answers.load(snapshot.dependencies, decoder)
             if snapshot.state:
@@ -60,8 +60,12 @@ class Waking:
             for place, data in snapshot.context:
                 variable = decoder.home.named(place)
                 if not isinstance(variable, ContextVar):
-                    raise SnapshotError(f"the snapshot is damaged: {place!r} is no context variable")
+                    raise SnapshotError(f"the snapshot is damaged: {place!r} is no context variable")  # noqa: TRY301
                 decoder.tokens[variable] = variable.set(decoder.decode(data))
+        except SnapshotError:
+            raise
+        except Exception as error:
+            raise unreadable("what it has kept", error) from error
 
     def wake(
         self, run: "Run", frame: FrameType, arguments: dict[str, Any], cells: Mapping[str, CellType]
@@ -73,11 +77,15 @@ class Waking:
         decoder.frames.append({name: cells[name] for name in frame.f_code.co_cellvars} if cells else {})
         decoder.home.imports = unit_of(frame.f_code).names
         values = saved.locals.copy()
-        with decoder.reading(f"where {saved.name} waits"):
+        try:
             for name, data in saved.locals.items():
                 if type(data) in COMPOUND:
                     decoder.offered = arguments.get(name)
                     values[name] = decoder.decode(data)
+        except SnapshotError:
+            raise
+        except Exception as error:
+            raise unreadable(f"where {saved.name} waits", error) from error
         decoder.offered = None
         activation = Activation(run, arguments, cells, at=saved.point, saved=values, direct=saved.direct)
         if self.snapshot.deadlines:
@@ -87,16 +95,16 @@ class Waking:
             activation.until = self.snapshot.until
         return activation
 
-    def reenters(self, key: str, dependencies: int) -> bool:
-        """Whether the endpoint *key* is to be woken next, and needs none of its *dependencies* resolved."""
-        return bool(self.asleep) and self.asleep[0].key == key and self.snapshot.dependencies == dependencies
-
     def next_frame(self) -> Coroutine[Any, Any, Any]:
         """Start the next saved function again; what it was once called with doesn't matter any more."""
         frame = self.asleep[0]
         unit = unit_named(frame.key)
-        with self._decoder.reading(f"where {unit.name} waits"):
+        try:
             function = self._function(unit, frame)
+        except SnapshotError:
+            raise
+        except Exception as error:
+            raise unreadable(f"where {unit.name} waits", error) from error
         positional = [None] * unit.code.co_argcount
         names = unit.code.co_varnames[unit.code.co_argcount :][: unit.code.co_kwonlyargcount]
         made: Coroutine[Any, Any, Any] = function(*positional, **dict.fromkeys(names))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gatesocket.exceptions import SnapshotError
 from gatesocket.hibernation import codec
-from gatesocket.hibernation.codec import Decoder, Encoder, Unsaveable
+from gatesocket.hibernation.codec import Encoder, Unsaveable
 from gatesocket.hibernation.home import Home
 from support.values import home, read, through, written
 
@@ -189,11 +189,6 @@ def test_a_kind_that_does_not_exist_is_refused(name: str) -> None:
 def test_whatever_is_wrong_with_a_value_is_said_with_what_was_read(data: Any) -> None:
     with pytest.raises(SnapshotError, match="the snapshot is damaged: the value can't be read"):
         read(data)
-
-
-def test_a_snapshot_error_keeps_its_own_words() -> None:
-    with pytest.raises(SnapshotError, match="^enough$"), Decoder(home()).reading("this"):
-        raise SnapshotError("enough")
 
 
 json_values = st.recursive(
