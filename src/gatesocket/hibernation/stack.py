@@ -100,7 +100,7 @@ def _note(frame: FrameType, last: Live | None) -> None:
 
 def _live(frame: FrameType, *, direct: bool) -> Live | Finding:
     code = frame.f_code
-    members: Any = frame.f_locals
+    members = dict(frame.f_locals)  # from Python 3.13 on, each look into that itself would search all names
     unit = unit_of(code)
     point = unit.points.get(members.get(".p", 0))
     if point is not None and (point is _at.get((id(code), frame.f_lasti)) or _is_at(frame, point)):
