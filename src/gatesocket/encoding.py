@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from gatesocket.exceptions import ApplicationProtocolError
 from gatesocket.gateway.base import wire_bytes
 
-__all__ = ["Message", "encode"]
+__all__ = ["Message", "encode", "to_text"]
 
 Message = str | bytes | BaseModel | Mapping[str, Any] | Sequence[Any]
 """What can be sent: text as it is, a pydantic model or whatever JSON knows as compact JSON; bytes are refused."""
@@ -25,7 +25,12 @@ def encode(message: Message) -> str:
         ValueError: it is, but for a value that JSON or UTF-8 can't say: NaN, an infinity, a cycle, half a surrogate
             pair.
     """
-    text = message if isinstance(message, str) else _to_json(message)
+    if isinstance(message, bytes | bytearray | memoryview):
+        raise ApplicationProtocolError(
+            "bytes can't be sent through a manager: API Gateway has no binary messages. "
+            "Encode them, as base64 for example"
+        )
+    text = to_text(message)
     try:
         wire_bytes(text)
     except UnicodeEncodeError as error:
@@ -33,12 +38,15 @@ def encode(message: Message) -> str:
     return text
 
 
-def _to_json(message: Any) -> str:
-    if isinstance(message, bytes | bytearray | memoryview):
-        raise ApplicationProtocolError(
-            "bytes can't be sent through a manager: API Gateway has no binary messages. "
-            "Encode them, as base64 for example"
-        )
+def to_text(message: Any) -> str:
+    """Turn text, a pydantic model or what JSON knows into text of any size.
+
+    Raises:
+        TypeError: it is none of these.
+        ValueError: it is, but for a value that JSON can't say.
+    """
+    if isinstance(message, str):
+        return message
     kind = type(message).__name__
     try:
         if isinstance(message, BaseModel):

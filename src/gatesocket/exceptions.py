@@ -19,6 +19,8 @@
     ├── InvalidArguments              the enqueuer's: what a job was enqueued with doesn't fit it
     ├── QueueError                    the queue's: SQS refused or can't be reached
     ├── MessageTooLarge               the sender's: more than API Gateway carries
+    ├── OutboxFull                    the sender's: it says more than can wait until its client is connected again
+    ├── ConnectionEnded               the server's or the caller's own: a client's connection is over for good
     └── ConnectionGone                the peer's: the client has left (an OSError, as ASGI asks)
 """
 
@@ -28,6 +30,7 @@ __all__ = [
     "ApplicationProtocolError",
     "CannotHibernate",
     "ConfigurationError",
+    "ConnectionEnded",
     "ConnectionGone",
     "Finding",
     "GatesocketError",
@@ -37,6 +40,7 @@ __all__ = [
     "InvalidConnectionId",
     "LeaseLost",
     "MessageTooLarge",
+    "OutboxFull",
     "ProtocolError",
     "QueueError",
     "RecordTooLarge",
@@ -204,6 +208,38 @@ class MessageTooLarge(GatesocketError):
             f"a message of {self.size} bytes can't be sent: API Gateway carries at most {self.limit} bytes. "
             "Split it, or send the address of where it can be fetched"
         )
+
+
+class OutboxFull(GatesocketError):
+    """As many messages as may wait for a client's next socket already; this one was neither sent nor kept."""
+
+    def __init__(self, waiting: int) -> None:
+        super().__init__(waiting)
+        self.waiting = waiting
+        """How many messages wait."""
+
+    def __str__(self) -> str:
+        return (
+            f"a message can't be kept until there is a connection: {self.waiting} wait already. Say less while the "
+            "connection's state isn't open, or let more wait: Connection(…, unsent=…)"
+        )
+
+
+class ConnectionEnded(GatesocketError):
+    """A client's connection is over for good: it was closed here, or the server doesn't want it."""
+
+    def __init__(self, code: int, reason: str = "", status: int | None = None) -> None:
+        super().__init__(code, reason, status)
+        self.code = code
+        """The close code; 1006 if there was none."""
+        self.reason = reason
+        """The reason of the close, or what went wrong."""
+        self.status = status
+        """The HTTP status that refused the handshake; None if it was the connection that was ended."""
+
+    def __str__(self) -> str:
+        how = f"with {self.code}" if self.status is None else f"by the handshake's status {self.status}"
+        return f"the connection was ended {how}: {self.reason or 'no reason was given'}"
 
 
 class ConnectionGone(GatesocketError, OSError):
