@@ -217,6 +217,12 @@ test("bytes travel as text, if that was agreed on", () => {
   assert.deepEqual(messages, [bytes]);
 });
 
+test("a text that only begins as bytes do is a text", () => {
+  const { messages } = opened({ binary: "base64", json: false });
+  sockets[0].says("data:;base64,!");
+  assert.deepEqual(messages, ["data:;base64,!"]);
+});
+
 test("and are refused otherwise", () => {
   const { connection } = opened();
   assert.throws(() => connection.send(new ArrayBuffer(1)), { name: "TypeError", message: /base64/ });
@@ -242,6 +248,18 @@ test("one that doesn't answer is given up", () => {
   sockets[0].end();
   pass(500);
   assert.equal(sockets.length, 2);
+});
+
+test("a ping that the browser still had isn't for the next socket", () => {
+  const { connection } = opened({ ping: "ping" });
+  pass(4 * MINUTE);
+  sockets[0].bufferedAmount = 4 + 6;
+  connection.send("unsent");
+  pass(10_000);
+  assert.equal(connection.unsent, 1);
+  pass(500);
+  sockets[1].accept();
+  assert.deepEqual(sockets[1].sent, ["unsent"]);
 });
 
 test("without a ping nothing is asked", () => {
@@ -291,6 +309,46 @@ test("an address may take its time, and may fail", async () => {
   await new Promise(setImmediate);
   assert.equal(sockets.length, 1);
   connection.close();
+});
+
+test("an address that can't be made is an attempt that failed, whenever that is", async () => {
+  const { connection, last } = make({}, () => {
+    throw "no ticket"; // not every error is an Error
+  });
+  connection.open();
+  assert.deepEqual(last(), { state: "waiting", delay: 500, code: 1006, reason: "no address: no ticket" });
+  pass(500);
+  assert.equal(last().delay, 1000);
+  connection.close();
+});
+
+test("so is an address that isn't one", async () => {
+  class Strict extends FakeSocket {
+    constructor(url, protocols) {
+      if (!url.startsWith("wss:")) throw new SyntaxError(`not an address: ${url}`);
+      super(url, protocols);
+    }
+  }
+  const { connection, last } = make({ WebSocket: Strict }, async () => "nowhere");
+  connection.open();
+  await new Promise(setImmediate);
+  assert.equal(last().reason, "no address: not an address: nowhere");
+  connection.close();
+});
+
+test("who closes it as soon as it connects opens nothing", () => {
+  const { connection, last } = make();
+  connection.addEventListener("state", ({ detail }) => detail.state === "connecting" && connection.close());
+  connection.open();
+  assert.equal(sockets.length, 0);
+  assert.equal(last().state, "closed");
+});
+
+test("a code that a client may not close with is refused, and the socket is kept", () => {
+  const { connection, last } = opened();
+  assert.throws(() => connection.close(1001), { name: "RangeError", message: /3000 to 4999.* but got 1001/ });
+  assert.equal(last().state, "open");
+  assert.equal(sockets[0].closedWith, undefined);
 });
 
 test("an address that comes after the end opens nothing", async () => {
@@ -377,6 +435,15 @@ test("a hand-over that fails is tried again, and the old socket stays", () => {
   assert.equal(states.length, 2);
 });
 
+test("a hand-over that is refused is the last, and the old socket stays", () => {
+  const { last } = opened();
+  pass(HAND_OVER);
+  sockets[1].end(1008);
+  pass(HAND_OVER);
+  assert.equal(sockets.length, 2);
+  assert.equal(last().state, "open");
+});
+
 test("if the old socket ends first, the new one takes over at once with what was unsent", () => {
   const { connection, states } = opened({ ready: () => false });
   pass(HAND_OVER);
@@ -436,6 +503,9 @@ test("who is back online or looks again doesn't wait for a timer that slept", ()
     assert.equal(sockets.length, 2);
     connection.close();
     assert.equal(listeners.size, 0);
+    connection.open(); // after all
+    assert.equal(listeners.size, 1);
+    connection.close();
   } finally {
     for (const name of ["addEventListener", "removeEventListener", "document"]) delete globalThis[name];
   }

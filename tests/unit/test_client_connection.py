@@ -57,7 +57,7 @@ class Client:
         await settle()
         return self
 
-    async def __aexit__(self, *raised: Any) -> None:
+    async def __aexit__(self, *raised: Any) -> None:  # noqa: PYI036  # handed on as they are
         for socket in self.sockets:
             await socket.move()
         await self.connection.__aexit__(*raised)

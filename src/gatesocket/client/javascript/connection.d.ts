@@ -84,7 +84,11 @@ export class Connection<Received = unknown> extends EventTarget {
    * @throws TypeError It is bytes, and no form was agreed on.
    */
   send(message: unknown): boolean;
-  /** Leave for good; what waits is forgotten. */
+  /**
+   * Leave for good; what waits is forgotten.
+   *
+   * @throws RangeError The code is neither 1000 nor from 3000 to 4999.
+   */
   close(code?: number, reason?: string): void;
 
   addEventListener<Name extends keyof Events<Received>>(

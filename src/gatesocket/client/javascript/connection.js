@@ -46,8 +46,6 @@ export class Connection extends EventTarget {
     }
     this.#url = url;
     this.#options = { ...DEFAULTS, ...options };
-    globalThis.addEventListener?.("online", this.#hurry);
-    globalThis.document?.addEventListener("visibilitychange", this.#hurry);
   }
 
   /** How many messages wait for a connection. */
@@ -61,9 +59,13 @@ export class Connection extends EventTarget {
   }
 
   open() {
+    // Here, so that one that was closed is opened again with them; one that is added already isn't added twice.
+    globalThis.addEventListener?.("online", this.#hurry);
+    globalThis.document?.addEventListener("visibilitychange", this.#hurry);
     this.#drop();
-    this.#dial((this.#link = newLink()));
+    const link = (this.#link = newLink());
     this.#tell("connecting");
+    if (this.#has(link)) this.#dial(link);
   }
 
   send(message) {
@@ -79,6 +81,10 @@ export class Connection extends EventTarget {
 
   /** Leave for good; what waits is forgotten. */
   close(code = 1000, reason = "") {
+    if (code !== 1000 && !(code >= 3000 && code <= 4999)) {
+      // A socket would throw this, but only when its connection has forgotten it.
+      throw new RangeError(`expected 1000 or a code from 3000 to 4999, which a client may close with, but got ${code}`);
+    }
     globalThis.removeEventListener?.("online", this.#hurry);
     globalThis.document?.removeEventListener("visibilitychange", this.#hurry);
     this.#unsent = [];
@@ -89,14 +95,19 @@ export class Connection extends EventTarget {
   // ---- sockets
 
   #dial(link) {
-    const address = typeof this.#url === "function" ? this.#url() : this.#url;
-    if (typeof address?.then === "function") {
-      address.then(
-        (found) => this.#has(link) && this.#connect(link, found),
-        (error) => this.#closed(link, ABNORMAL, `no address: ${error.message}`),
-      );
-    } else {
-      this.#connect(link, address);
+    if (typeof this.#url !== "function") {
+      this.#connect(link, this.#url);
+      return;
+    }
+    // Whatever goes wrong on the way to an address, the next attempt may go better: nothing may be thrown into a timer.
+    const failed = (error) => this.#closed(link, ABNORMAL, `no address: ${error?.message ?? error}`);
+    const found = (address) => this.#has(link) && this.#connect(link, address);
+    try {
+      const address = this.#url();
+      if (typeof address?.then === "function") address.then(found).catch(failed);
+      else found(address);
+    } catch (error) {
+      failed(error);
     }
   }
 
@@ -152,7 +163,7 @@ export class Connection extends EventTarget {
     } else if (link === this.#heir) {
       this.#heir = null;
       this.#told.clear();
-      this.#after("handover", this.#delay(), () => this.#handOver());
+      if (last.code !== POLICY_VIOLATION) this.#after("handover", this.#delay(), () => this.#handOver());
     } else if (link === this.#link) {
       this.#unsent.unshift(...neverSent(link));
       if (this.#isOpen(this.#heir)) this.#takeOver();
@@ -258,14 +269,15 @@ export class Connection extends EventTarget {
 
   #parse(data) {
     if (this.#options.binary === "base64" && data.startsWith?.(BINARY_PREFIX)) {
-      return Uint8Array.from(atob(data.slice(BINARY_PREFIX.length)), (character) => character.charCodeAt(0));
+      const bytes = bytesIn(data.slice(BINARY_PREFIX.length));
+      if (bytes) return bytes;
     }
     return this.#options.json && typeof data === "string" ? JSON.parse(data) : data;
   }
 
-  #put(link, { frame, size }) {
-    link.socket.send(frame);
-    link.sent.push({ frame, size });
+  #put(link, message) {
+    link.socket.send(message.frame);
+    link.sent.push(message);
     // What the browser has handed to the network can't be known to be unsent any more.
     let waiting = link.sent.reduce((total, each) => total + each.size, 0);
     while (link.sent.length && waiting > link.socket.bufferedAmount) waiting -= link.sent.shift().size;
@@ -284,7 +296,7 @@ export class Connection extends EventTarget {
   }
 
   #ping() {
-    if (this.#isOpen(this.#link)) this.#put(this.#link, this.#frame(this.#options.ping));
+    if (this.#isOpen(this.#link)) this.#put(this.#link, { ...this.#frame(this.#options.ping), forThisSocket: true });
     // A close handshake over a dead network takes minutes; don't wait for it.
     this.#after("answer", this.#options.answerWithin, () => this.#closed(this.#link, ABNORMAL, "no answer to a ping"));
   }
@@ -312,6 +324,15 @@ export class Connection extends EventTarget {
 
 const newLink = () => ({ socket: null, farewell: null, sent: [] });
 
+/** The bytes of a text in base64; null of somebody's text that only begins as bytes do. */
+function bytesIn(base64) {
+  try {
+    return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  } catch {
+    return null;
+  }
+}
+
 /** What a last text message tells of the close, which API Gateway itself can't. */
 function farewellIn(data) {
   if (typeof data !== "string" || !data.startsWith("{")) return null;
@@ -335,5 +356,5 @@ function neverSent({ socket, sent }) {
     waiting -= each.size;
     unsent.unshift(each);
   }
-  return unsent;
+  return unsent.filter((each) => !each.forThisSocket);
 }
