@@ -241,7 +241,7 @@ class Trouble(RuleBasedStateMachine):
         assert not (self.machine.ended and self.machine.deadline is not None)
 
 
-Trouble.TestCase.settings = settings(settings.default, max_examples=100, stateful_step_count=80)
+Trouble.TestCase.settings = settings(settings.default, max_examples=60, stateful_step_count=80)
 TestTrouble = Trouble.TestCase
 
 
