@@ -220,3 +220,19 @@ def test_an_iterator_over_an_iterator_of_the_app_s_is_not_saved(made: Callable[.
         written(running)
     assert refused.value.value is ITERATING
     assert refused.value.remedy == "Make a list of it, and run over that"
+
+
+async def test_what_can_not_be_read_of_the_dependencies_is_named() -> None:
+    connection = await waiting_helper()
+    connection.snapshot = planted(connection, dependencies="many")
+    with pytest.raises(SnapshotError, match="the snapshot is damaged: what it has kept can't be read"):
+        await connection.say("a")
+
+
+async def test_what_can_not_be_read_of_a_function_is_named() -> None:
+    connection = await waiting_helper()
+    assert connection.snapshot is not None
+    frames = Snapshot.load(connection.snapshot).frames
+    connection.snapshot = planted(connection, frames=(frames[0], replace(frames[1], cells=([[7, "n"]], [])), frames[2]))
+    with pytest.raises(SnapshotError, match=r"the snapshot is damaged: where .*wrapper waits can't be read"):
+        await connection.say("a")
