@@ -11,7 +11,7 @@ STACK_VENV ?= .venv-stack
 ARCHITECTURE ?= arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser test-slow test-foreign test-all build check-stack bench lint types format lock clean
+.PHONY: help run test test-browser test-slow test-nightly test-foreign test-all build check-stack bench lint types format lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ test-browser: $(VENV)/.ready ## The chat and the AsyncAPI page in Chromium, in e
 
 test-slow: $(VENV)/.ready ## The long suites: generated programs, killed processes, benchmarks, the checks of a stack
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-nightly: $(VENV)/.ready ## Ten times the generated programs of test-slow
+	GENERATED_PROGRAMS=20000 $(BIN)/python -m pytest -m slow tests/differential/test_generated.py $(ARGS)
 
 test-foreign: $(VENV)/.ready ## Starlette's and FastAPI's own WebSocket tests, downloaded, against GatewayTestClient
 	$(BIN)/python tests/foreign/run.py

@@ -1,5 +1,6 @@
 """Programs that nobody has written do the same in both lives."""
 
+import os
 from functools import partial
 from typing import Any
 
@@ -9,6 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from gatesocket.hibernation import prepare
 from support.lives import hibernating, load_source, long_lived
 from support.programs import Program, programs
+
+# `make test-nightly` asks for more.
+THOUSANDS = int(os.environ.get("GENERATED_PROGRAMS", "2000"))
 
 same = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
@@ -36,8 +40,8 @@ async def test_both_lives_of_a_random_program_are_the_same(program: Program) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
-@settings(same, max_examples=2000)
+@pytest.mark.timeout(5 + 2 * THOUSANDS)
+@settings(same, max_examples=THOUSANDS)
 @given(program=programs())
 async def test_both_lives_of_thousands_of_programs_are_the_same(program: Program) -> None:
     await check(program)
