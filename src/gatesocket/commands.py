@@ -1,25 +1,24 @@
 """The commands of ``gatesocket``; what takes time to import is imported by the command that needs it."""
 
-import importlib
 import json
 import secrets
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import parse_qsl
 
 import typer
 
 from gatesocket.exceptions import ConfigurationError
+from gatesocket.importing import load_app
 
 if TYPE_CHECKING:
     from gatesocket.emulator.dev import Options
     from gatesocket.emulator.samples import SampleConnection
     from gatesocket.events import WebSocketEvent
 
-__all__ = ["application", "load_app"]
+__all__ = ["application"]
 
 application = typer.Typer(
     help="FastAPI WebSocket routes on API Gateway WebSocket APIs and AWS Lambda.",
@@ -229,32 +228,6 @@ def print_disconnect(
 ) -> None:
     """Print the event of a connection's end."""
     _print(_sample(connection_id, stage).disconnect(code, reason))
-
-
-def load_app(spec: str, directory: Path) -> Callable[..., Any]:
-    """Import the ASGI app named *spec*, ``module:attribute``, from *directory*.
-
-    Raises:
-        ConfigurationError: *spec* has another form, the import fails, or there is no such callable.
-    """
-    module_name, _, attribute = spec.partition(":")
-    if not module_name or not attribute:
-        raise ConfigurationError(f"an app is named module:attribute, as in chat.app:app; got {spec!r}")
-    if not directory.is_dir():
-        raise ConfigurationError(f"there is no directory {directory}; correct --app-dir")
-    sys.path.insert(0, str(directory.resolve()))
-    try:
-        found: Any = importlib.import_module(module_name)
-    except Exception as error:
-        raise ConfigurationError(
-            f"{module_name} can't be imported from {directory.resolve()}: {type(error).__name__}: {error}. "
-            "If it is elsewhere, say where: --app-dir"
-        ) from error
-    for name in attribute.split("."):
-        found = getattr(found, name, None)
-    if not callable(found):
-        raise ConfigurationError(f"{spec}: the module {module_name} has no callable {attribute!r}")
-    return found  # type: ignore[no-any-return]
 
 
 def _pairs(given: list[str] | None, what: str) -> dict[str, str]:

@@ -12,7 +12,6 @@ import json
 import logging
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -28,6 +27,7 @@ from gatesocket.emulator.answers import Answer, Failed, Returned
 from gatesocket.emulator.report import Report, own_peak, status_of
 from gatesocket.emulator.resources import Function
 from gatesocket.exceptions import ConfigurationError
+from gatesocket.importing import place_of
 
 __all__ = ["InProcessFunction", "Invocable", "LambdaContext", "load_handler"]
 
@@ -99,7 +99,7 @@ def load_handler(function: Function) -> Callable[..., Any]:
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
-        place = _place(function.code, error)
+        place = place_of(error, function.code)
         raise ConfigurationError(f"{where} can't be imported: {place}{type(error).__name__}: {error}") from error
     found = Path(inspect.getfile(module)).resolve()
     if not found.is_relative_to(function.code):
@@ -217,13 +217,3 @@ class InProcessFunction:
     def _close_loops(self) -> None:
         for loop in self._loops:
             loop.close()
-
-
-def _place(code: Path, error: BaseException) -> str:
-    """Return ``file:line: `` of the last line of the user's own code that *error* came through, if there is one."""
-    if isinstance(error, SyntaxError):
-        return f"{error.filename}:{error.lineno}: "
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if Path(frame.filename).is_relative_to(code):
-            return f"{frame.filename}:{frame.lineno}: "
-    return ""
