@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 import typer
 
-from gatesocket.exceptions import ConfigurationError
+from gatesocket.exceptions import CannotHibernate, ConfigurationError
 from gatesocket.importing import load_app
 
 if TYPE_CHECKING:
@@ -181,6 +181,47 @@ def check(
     typer.echo(report.to_json() if as_json else str(report))
     if report.findings:
         raise typer.Exit(1)
+
+
+class Part(StrEnum):
+    """What a stack may have besides its WebSocket API."""
+
+    HTTP = "http"
+    """An HTTP API, and the function behind it."""
+    JOBS = "jobs"
+    """A queue for background jobs, and the function that runs them."""
+    BROADCASTS = "broadcasts"
+    """A queue for large broadcasts, and the function that takes part in them."""
+
+
+@application.command()
+def init(
+    app: Annotated[str, typer.Argument(metavar="MODULE:APP", help="The ASGI app.")],
+    *,
+    app_dir: Annotated[Path, typer.Option(help="The directory to import the app from.")] = Path(),
+    directory: Annotated[Path, typer.Option(help="The project's own, where template and tests belong.")] = Path(),
+    name: Annotated[
+        str | None, typer.Option(help="What the stack is called.", show_default="the app's package, or the directory")
+    ] = None,
+    parts: Annotated[
+        list[Part] | None, typer.Option("--with", help="What the stack has although the app doesn't use it yet.")
+    ] = None,
+    attempt: Annotated[
+        bool, typer.Option("--try/--no-try", help="Open each WebSocket route once, so that the test fits it.")
+    ] = True,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are in the way.")] = False,
+) -> None:
+    """Write Lambda entry points, a SAM template and a first test for an app; exit with 1 if it can't hibernate."""
+    from gatesocket.scaffold.begin import begin  # noqa: PLC0415
+
+    found = load_app(app, app_dir)
+    try:
+        report = begin(found, app, directory, name=name, parts=parts or (), attempt=attempt, force=force)
+    except CannotHibernate as error:
+        typer.echo(str(error))
+        typer.echo("nothing was written: what can't hibernate can't run on Lambda", err=True)
+        raise typer.Exit(1) from error
+    typer.echo(report)
 
 
 events = typer.Typer(help="Print a sample event as JSON, as for `sam local invoke -e -`.", no_args_is_help=True)
