@@ -1,0 +1,1 @@
+"""An assistant that streams its answers, word by word, and can be stopped."""
