@@ -21,7 +21,7 @@ from gatesocket.emulator.server import Application, Server
 from gatesocket.emulator.stack import Stack
 from gatesocket.emulator.template import load
 
-__all__ = ["LittleStack", "running", "serving"]
+__all__ = ["LittleStack", "deployed", "running", "serving"]
 
 Handler = Callable[[dict[str, Any]], Any]
 
@@ -89,7 +89,14 @@ async def running(
     (directory / "code").mkdir()
     (directory / "code" / "main.py").write_text(textwrap.dedent(handler), encoding="utf-8")
     (directory / "template.yaml").write_text(template, encoding="utf-8")
-    loaded = load(directory / "template.yaml", region="us-east-1")
+    async with deployed(directory / "template.yaml", **options) as stack_and_address:
+        yield stack_and_address
+
+
+@contextlib.asynccontextmanager
+async def deployed(template: Path, **options: Any) -> AsyncIterator[tuple[Stack, str]]:
+    """Run the template in a file, as `running` does."""
+    loaded = load(template, region="us-east-1")
     with bind("127.0.0.1", 0) as listening:
         host, port = listening.getsockname()
         address = f"{host}:{port}"

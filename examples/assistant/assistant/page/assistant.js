@@ -6,7 +6,9 @@ import { Connection } from "../client/connection.js";
 const STATES = { connecting: "Connecting", open: "Connected", waiting: "Reconnecting", refused: "Refused", closed: "Not connected" };
 const $ = (id) => document.getElementById(id);
 
-let underWay = null; // {id, waiting, shown, over, element}: the answer that is being shown
+// The answer that is being shown: {id, element}, the text that is waiting to be shown, how many characters of it may be,
+// whether it is to stop, and what is to be said at its end; null until it has come to that.
+let underWay = null;
 let ids = 0;
 
 // ---- the connection
@@ -17,9 +19,7 @@ connection.addEventListener("state", ({ detail: { state } }) => {
   document.body.dataset.state = state;
   $("state").textContent = STATES[state];
   $("send").disabled = state !== "open";
-  if (state !== "open") {
-    if (underWay) underWay.over = "The connection was lost.";
-  }
+  if (state !== "open" && underWay) underWay.over = "The connection was lost.";
 });
 connection.open();
 
@@ -40,10 +40,13 @@ const on = {
     if ($("turns").childElementCount) append("notice", "A new connection. What was said above isn't known any more.");
   },
   said({ text }, id) {
-    if (underWay?.id === id) underWay.waiting += text;
+    if (underWay?.id === id && !underWay.stopping) underWay.waiting += text;
   },
   answered({ stopped }, id) {
     if (underWay?.id === id) underWay.over ??= stopped ? "Stopped." : "";
+  },
+  busy(_, id) {
+    if (underWay?.id === id) underWay.over = "Another answer is under way.";
   },
   forgotten() {
     $("turns").replaceChildren();
@@ -60,7 +63,7 @@ function ask(text) {
   if (!text || underWay || !connection.send({ type: "ask", id, data: { text } })) return;
   append("user", text);
   const element = append("assistant under-way", "");
-  underWay = { id, waiting: "", shown: 0, over: null, element };
+  underWay = { id, element, waiting: "", due: 0, stopping: false, over: null };
   $("text").value = "";
   $("send").hidden = true;
   $("stop").hidden = false;
@@ -83,7 +86,8 @@ for (const idea of document.querySelectorAll(".ideas button")) {
 $("stop").addEventListener("click", () => {
   connection.send({ type: "stop" });
   underWay.waiting = ""; // what came and wasn't shown yet isn't wanted either
-  underWay.over = "Stopped.";
+  underWay.stopping = true;
+  $("stop").disabled = true;
 });
 $("forget").addEventListener("click", () => connection.send({ type: "forget" }));
 
@@ -95,20 +99,21 @@ let before = null;
 function show(now) {
   const elapsed = before === null ? 0 : now - before;
   before = now;
-  const { waiting, over, element } = underWay;
+  const { element, waiting, over } = underWay;
+  if (!waiting && over !== null) {
+    finish(element, over);
+    return;
+  }
   const pace = Math.max(30, waiting.length / 1.5); // characters in a second
-  underWay.shown += (pace * elapsed) / 1000;
-  const count = over === null ? Math.min(waiting.length, Math.floor(underWay.shown)) : waiting.length && Math.min(waiting.length, Math.ceil(underWay.shown * 2));
+  underWay.due += (pace * elapsed) / 1000;
+  const count = Math.min(Math.floor(underWay.due), waiting.length);
   if (count) {
     const following = atTheEnd();
     element.querySelector("p").textContent += waiting.slice(0, count);
     underWay.waiting = waiting.slice(count);
-    underWay.shown = 0;
     if (following) toTheEnd();
-  } else if (!waiting && over !== null) {
-    finish(element, over);
-    return;
   }
+  underWay.due %= 1;
   requestAnimationFrame(show);
 }
 
@@ -119,6 +124,7 @@ function finish(element, over) {
   if (over) element.append(made("small", "", over));
   $("send").hidden = false;
   $("stop").hidden = true;
+  $("stop").disabled = false;
   $("forget").disabled = false;
   $("text").focus();
 }

@@ -34,6 +34,9 @@ function socketAddress() {
 
 const say = (type, series) => connection.send({ type, data: { series } });
 
+const subscribed = new EventTarget(); // tells the name of a series once it is subscribed to
+const subscribedTo = (series) => new Promise((resolve) => subscribed.addEventListener(series, resolve, { once: true }));
+
 const on = {
   welcome({ series }) {
     for (const { name, label, unit } of series) know(name, label, unit);
@@ -46,6 +49,7 @@ const on = {
   subscribed({ series, points }) {
     // Of a series that others measure the server keeps nothing; the page has what it has seen.
     if (shown.has(series) && (points.length || !charts.has(series))) chart(series).show(points);
+    subscribed.dispatchEvent(new Event(series));
   },
   measured({ series, at, value }) {
     if (shown.has(series)) chart(series).add({ at, value });
@@ -91,7 +95,10 @@ function look(name, wanted) {
 $("measure").addEventListener("submit", async (event) => {
   event.preventDefault();
   const series = $("name").value;
-  if (!shown.has(series)) look(series, true);
+  if (!shown.has(series)) {
+    look(series, true);
+    await subscribedTo(series); // to see it, too
+  }
   try {
     const response = await fetch("measurements", {
       method: "POST",
@@ -141,11 +148,12 @@ class Chart {
     const values = this.#points.map(({ value }) => value);
     const [low, high] = [Math.min(...values), Math.max(...values)];
     const [first, last] = [this.#points[0].at, this.#points.at(-1).at];
-    const x = (at) => (last > first ? ((at - first) / (last - first)) * 100 : 50);
+    const x = (at) => (last > first ? ((at - first) / (last - first)) * 100 : 100);
     const y = (value) => (high > low ? 38 - ((value - low) / (high - low)) * 36 : 20);
-    const path = this.#points.map(({ at, value }) => `${x(at).toFixed(2)},${y(value).toFixed(2)}`).join("L");
-    this.line.setAttribute("d", `M${path}`);
-    this.area.setAttribute("d", `M${x(first)},40L${path}L${x(last)},40Z`);
+    const spots = this.#points.map(({ at, value }) => `${x(at).toFixed(2)},${y(value).toFixed(2)}`);
+    if (spots.length === 1) spots.unshift("0,20"); // one value is a level line
+    this.line.setAttribute("d", `M${spots.join("L")}`);
+    this.area.setAttribute("d", `M0,40L${spots.join("L")}L100,40Z`);
     this.value.textContent = number(values.at(-1));
     this.low.textContent = `from ${number(low)} to ${number(high)}`;
     this.high.textContent = new Date(last * 1000).toLocaleTimeString();
