@@ -420,6 +420,16 @@ def test_what_may_not_hibernate_is_noted(project: Make, init: Run) -> None:
             "{here}/tests can't be written: File exists. Choose another place: --directory",
         ),
         (
+            {"main.py": ECHO, "pyproject.toml": "[tool"},
+            ["main:app"],
+            "the project's configuration in . can't be read: Expected ']' at the end of a table declaration",
+        ),
+        (
+            {"main.py": ECHO, "setup.cfg": "tool:pytest"},
+            ["main:app"],
+            "the project's configuration in . can't be read: File contains no section headers.",
+        ),
+        (
             {"main.py": FAILS_TO_START},
             ["main:app"],
             (

@@ -17,6 +17,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from gatesocket.asyncapi.channels import Channel, Parameter, channels
 from gatesocket.exceptions import ConfigurationError
+from gatesocket.hibernation.discover import discover
 from gatesocket.importing import place_of
 
 __all__ = ["Address", "addresses_of", "tried"]
@@ -54,6 +55,9 @@ def addresses_of(app: Any) -> tuple[Address, ...]:
     paths: dict[str, Address] = {}
     for channel in channels(app):
         paths.setdefault(channel.address, Address(channel.address, _url(channel)))
+    for found in discover(app).routes:
+        if found.route is None:  # a raw ASGI app, which takes every path
+            paths.setdefault(found.path, Address(found.path, f"{found.path.removesuffix('*')}/"))
     return tuple(paths.values())
 
 

@@ -93,6 +93,9 @@ class Project:
         """Whether the project has a configuration of pytest's that isn't the one that `files` has.
 
         Source: https://docs.pytest.org/en/stable/reference/customize.html
+
+        Raises:
+            ConfigurationError: a file that may hold one can't be read.
         """
         own = self.directory / "pytest.ini"
         if own.exists():
@@ -100,10 +103,16 @@ class Project:
         if any((self.directory / name).exists() for name in (".pytest.ini", "pytest.toml", ".pytest.toml")):
             return True
         pyproject = self.directory / "pyproject.toml"
-        if pyproject.exists() and "pytest" in tomllib.loads(pyproject.read_text(encoding="utf-8")).get("tool", {}):
-            return True
         ini = configparser.ConfigParser(interpolation=None)
-        ini.read([self.directory / "tox.ini", self.directory / "setup.cfg"], encoding="utf-8")
+        try:
+            if pyproject.exists() and "pytest" in tomllib.loads(pyproject.read_text(encoding="utf-8")).get("tool", {}):
+                return True
+            ini.read([self.directory / "tox.ini", self.directory / "setup.cfg"], encoding="utf-8")
+        except (configparser.Error, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            said = str(error).partition("\n")[0]
+            raise ConfigurationError(
+                f"the project's configuration in {os.path.relpath(self.directory)} can't be read: {said}. Mend it first"
+            ) from error
         return ini.has_section("pytest") or ini.has_section("tool:pytest")
 
     def _values(self, needs: Needs, addresses: Sequence[Address]) -> Values:

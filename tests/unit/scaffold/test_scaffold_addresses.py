@@ -10,6 +10,8 @@ import pytest
 from fastapi import Cookie, FastAPI, Header, Query, WebSocket, WebSocketException
 from fastapi import Path as InPath
 from pydantic_core import core_schema
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from gatesocket.scaffold.addresses import Address, addresses_of, tried
 
@@ -100,6 +102,14 @@ class Odd:
 
 def test_a_type_that_cannot_be_described_is_not_made_up() -> None:
     assert url_of("/ws/{value}", Odd) is None
+
+
+async def any_path(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+def test_a_raw_app_takes_every_path() -> None:
+    assert addresses_of(any_path) == (Address("*", "/"),)
+    assert addresses_of(Starlette(routes=[Mount("/under", any_path)])) == (Address("/under*", "/under/"),)
 
 
 # What comes of them
