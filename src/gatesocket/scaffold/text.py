@@ -42,12 +42,10 @@ def _filled(lines: list[str], values: Values) -> Iterator[str]:
 
 
 def _written(line: str, values: Values) -> Iterator[str]:
-    places = _PLACE.findall(line)
-    several = [name for name in places if isinstance(values[name], tuple)]
-    for index in range(len(values[several[0]]) if several else 1):  # type: ignore[arg-type]  # a tuple
-
-        def value(place: re.Match[str], index: int = index) -> str:
-            found = values[place[1]]
-            return found[index] if isinstance(found, tuple) else str(found)
-
-        yield _PLACE.sub(value, line)
+    found = {name: values[name] for name in _PLACE.findall(line)}
+    several = [value for value in found.values() if isinstance(value, tuple)]
+    for index in range(len(several[0]) if several else 1):
+        text = line
+        for name, value in found.items():
+            text = text.replace(f"{{{{ {name} }}}}", value[index] if isinstance(value, tuple) else str(value))
+        yield text
