@@ -1,5 +1,6 @@
 import logging
 import sys
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -27,8 +28,17 @@ def fresh_logger() -> None:
 
 
 @pytest.fixture(autouse=True)
-def fresh_process() -> None:
-    """Give each test a process in which nobody has read the settings or connected yet."""
+def fresh_process() -> Iterator[None]:
+    """Give each test a process in which nobody has read the settings or connected yet, and leave such a one behind.
+
+    The tests of the examples come after these, and are those of users, who have no such fixture.
+    """
+    _forget()
+    yield
+    _forget()
+
+
+def _forget() -> None:
     # Only what is imported can have been used; importing it here would hide what the tests of imports look for.
     if (settings := sys.modules.get("gatesocket.settings")) is not None:
         settings.settings.cache_clear()

@@ -36,6 +36,7 @@ def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Look]:
         del sys.modules[name]
 
 
+JOBS = "from gatesocket.jobs import job"
 NOTHING = Needs(http=False, jobs=False, broadcasts=False, fastapi=False, tokens=False, distributions=())
 
 
@@ -56,17 +57,26 @@ def test_an_app_that_only_answers_needs_nothing(look: Look) -> None:
         ("import fastapi", "fastapi"),
     ],
 )
-@pytest.mark.parametrize("by", ["itself", "another", "the package", "a relative name", "another's other"])
-def test_what_a_module_imports_is_used(look: Look, source: str, uses: str, by: str) -> None:
-    modules = {
-        "itself": {"main": source},
-        "another": {"main": "from needy import more", "more": source},
-        "the package": {"__init__": source},
-        "a relative name": {"main": "from .more import __name__", "more": source},
-        "another's other": {"main": "import needy.one", "one": "from . import two", "two": source},
-    }[by]
-    needs = look(**modules)
-    assert [name for name in ("http", "jobs", "broadcasts", "fastapi", "tokens") if getattr(needs, name)] == [uses]
+def test_what_a_module_imports_is_used(look: Look, source: str, uses: str) -> None:
+    assert used(look(main=source)) == [uses]
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        {"main": "from needy import more", "more": JOBS},
+        {"__init__": JOBS},
+        {"main": "from .more import __name__", "more": JOBS},
+        {"main": "import needy.one", "one": "from . import two", "two": JOBS},
+    ],
+    ids=["another", "the package", "a relative name", "another's other"],
+)
+def test_what_modules_import_that_it_imports_is_used(look: Look, modules: dict[str, str]) -> None:
+    assert used(look(**modules)) == ["jobs"]
+
+
+def used(needs: Needs) -> list[str]:
+    return [name for name in ("http", "jobs", "broadcasts", "fastapi", "tokens") if getattr(needs, name)]
 
 
 IMPORTS = """

@@ -103,7 +103,10 @@ def test_every_function_has_a_log_and_every_policy_a_holder(tmp_path: Path, need
     assert ("GATESOCKET_FANOUT_QUEUE" in variables) is needs.broadcasts
 
 
-@pytest.mark.parametrize("needs", [NEEDS, NOTHING], ids=["everything", "nothing"])
+# What is in the whole is linted as a part of this repository's template, too.
+@pytest.mark.parametrize(
+    "needs", [pytest.param(NEEDS, id="everything", marks=pytest.mark.slow), pytest.param(NOTHING, id="nothing")]
+)
 def test_it_passes_cfn_lint(needs: Needs) -> None:
     # As `sam validate --lint` does; where every resource type is known.
     found = cfnlint.lint(written(needs=needs)["template.yaml"], regions=["us-east-1"])
