@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -348,6 +349,60 @@ Resources:
     assert [queue.name for queue in described(text).queues] == ["Kept"]
 
 
+FORWARDED = rf"""{FUNCTION}{WEBSOCKET_API}{FIFO}
+  Role: {{Type: AWS::IAM::Role, Properties: {{}}}}
+  Say: {{Type: AWS::ApiGatewayV2::Route, Properties: {{ApiId: !Ref Api, RouteKey: say, Target: !Ref Forwarding}}}}
+  Forwarding:
+    Type: AWS::ApiGatewayV2::Integration
+    Properties:
+      ApiId: !Ref Api
+      IntegrationType: AWS
+      IntegrationMethod: POST
+      IntegrationUri: !Sub arn:aws:apigateway:${{AWS::Region}}:sqs:path/${{AWS::AccountId}}/${{Queue.QueueName}}
+      CredentialsArn: !GetAtt Role.Arn
+      RequestParameters: {{integration.request.header.Content-Type: "'application/x-www-form-urlencoded'"}}
+      TemplateSelectionExpression: \$default
+      RequestTemplates: {{$default: Action=SendMessage&MessageBody=$input.body}}
+"""
+
+
+def test_a_route_may_put_messages_into_a_queue(described: Describe) -> None:
+    resources = described(SAM + FORWARDED)
+    assert resources.api is not None
+    assert resources.api.routes["say"] == Route("Forwarding")
+    forwarding = resources.forwardings["Forwarding"]
+    assert forwarding.queue == "Queue.fifo"
+    event: Any = {"requestContext": {}, "body": "hello"}
+    assert forwarding.template.render(event) == "Action=SendMessage&MessageBody=hello"
+    assert notes(resources) == []
+
+
+def test_a_template_need_not_be_selected_where_there_is_one_by_default(described: Describe) -> None:
+    assert described(SAM + FORWARDED.replace("TemplateSelectionExpression: \\$default", "")).forwardings
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "says"),
+    [
+        ("CredentialsArn: !GetAtt Role.Arn", "", "expected CredentialsArn, a role by which API Gateway may send"),
+        ("IntegrationMethod: POST", "IntegrationMethod: PUT", "expected the IntegrationMethod POST and the RequestPar"),
+        ("RequestParameters: {integration", "Unread: {integration", "by which SQS takes a form; got POST and {}"),
+        ("Expression: \\$default", "Expression: $request.body.kind", "'$request.body.kind' reads the message"),
+        ("Expression: \\$default", "Expression: other", "expected a template other in RequestTemplates; got $default"),
+        ("RequestTemplates: {$default", "Unread: {$default", "a template $default in RequestTemplates; got none"),
+        ("$input.body", "$input.params('a')", "its request template has '$input.params', which isn't run"),
+    ],
+)
+def test_a_queue_that_messages_would_not_reach_is_refused(
+    described: Describe, written: str, instead: str, says: str
+) -> None:
+    text = SAM + FORWARDED
+    assert written in text
+    with pytest.raises(ConfigurationError, match=r"template\.yaml:\d+: Forwarding: ") as refused:
+        described(text.replace(written, instead))
+    assert says in str(refused.value)
+
+
 NODE = """
   Node:
     Type: AWS::Serverless::Function
@@ -406,6 +461,11 @@ ELSEWHERE = f"""{FUNCTION}{WEBSOCKET_API}
   Leave: {{Type: AWS::ApiGatewayV2::Route, Properties: {{ApiId: !Ref Api, RouteKey: leave, Target: !Ref Integration}}}}
   Integration: {{Type: AWS::ApiGatewayV2::Integration, Properties: {{ApiId: !Ref Api, IntegrationUri: "http://x"}}}}
 """
+ANSWER = """
+  Answer:
+    Type: AWS::ApiGatewayV2::RouteResponse
+    Properties: {ApiId: !Ref Api, RouteId: !Ref Say, RouteResponseKey: $default}
+"""
 
 
 @pytest.mark.parametrize(
@@ -430,6 +490,18 @@ ELSEWHERE = f"""{FUNCTION}{WEBSOCKET_API}
             "FunctionChanges: only SQS queues and this template's streams invoke functions here; it isn't polled",
         ),
         (ELSEWHERE, "Leave: its integration isn't a function of this template (AWS_PROXY); it isn't run"),
+        (
+            FORWARDED.replace("/${Queue.QueueName}", "/Other"),
+            "Say: its integration isn't a function of this template (AWS_PROXY); it isn't run",
+        ),
+        (
+            FORWARDED.replace("RouteKey: say", "RouteKey: $connect"),
+            "Say: handshakes aren't put into a queue here; its integration isn't run",
+        ),
+        (
+            FORWARDED.replace("RouteKey: say", "RouteKey: say, RouteResponseSelectionExpression: $default") + ANSWER,
+            "Say: what the queue answers isn't sent to clients",
+        ),
         (PROXY, "Http: /x has no function of this template behind it; it isn't run"),
     ],
 )

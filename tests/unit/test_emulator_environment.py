@@ -16,7 +16,9 @@ def function(**variables: str) -> Function:
 
 
 def resources(api: Api | None) -> Resources:
-    return Resources(api=api, http_routes=(), functions={}, tables=(), queues=(), sources=(), streams=(), notes=())
+    return Resources(
+        api=api, http_routes=(), functions={}, forwardings={}, tables=(), queues=(), sources=(), streams=(), notes=()
+    )
 
 
 def test_a_function_reaches_only_this_machine() -> None:

@@ -39,7 +39,7 @@ class Route:
     """What serves one route key."""
 
     function: str
-    """The function's name, for whoever performs `Invoke`."""
+    """The function's name, or that of an integration without one, for whoever performs `Invoke`."""
     two_way: bool = False
     """Whether the function's answer goes to the client: the route has a response selection expression and a
     RouteResponse (facts sheet, section 3)."""

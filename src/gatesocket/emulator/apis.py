@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gatesocket.emulator.api import Api, Authorizer, Route
+from gatesocket.emulator.api import CONNECT, Api, Authorizer, Route
 from gatesocket.emulator.http_api import HttpRoute
+from gatesocket.emulator.integrations import forwarding
 from gatesocket.emulator.reader import Reader, api_id
 from gatesocket.emulator.resources import ACCOUNT
 from gatesocket.emulator.throttle import RateLimit
@@ -65,13 +66,24 @@ def _routes(reader: Reader, identifier: str, stage: Mapping[str, Any]) -> Iterat
             reader.note(logical_id, "API keys aren't checked: every client passes")
         if properties.get("RequestModels"):
             reader.note(logical_id, "its request models aren't checked: every message passes")
-        if function := _target(reader, logical_id):
-            key = properties["RouteKey"]
+        key = properties["RouteKey"]
+        two_way = logical_id in answering and "RouteResponseSelectionExpression" in properties
+        integration = _integration(reader, logical_id)
+        target: str | None = integration
+        if forwarding(reader, integration) is None:
+            target = _target(reader, logical_id)
+        elif key == CONNECT:
+            reader.note(logical_id, "handshakes aren't put into a queue here; its integration isn't run")
+            target = None
+        elif two_way:
+            reader.note(logical_id, "what the queue answers isn't sent to clients")
+            two_way = False
+        if target:
             yield (
                 key,
                 Route(
-                    function=function,
-                    two_way=logical_id in answering and "RouteResponseSelectionExpression" in properties,
+                    function=target,
+                    two_way=two_way,
                     authorizer=_authorizer(reader, logical_id, properties),
                     limit=_limit(stage, key),
                 ),
@@ -109,13 +121,18 @@ def _limit(stage: Mapping[str, Any], key: str) -> RateLimit | None:
 
 def _target(reader: Reader, route: str) -> str | None:
     """Return the logical id of the function behind a route; None, with a note, if it isn't a function."""
-    integration = str(reader.properties(route).get("Target", "")).rpartition("/")[2]
+    integration = _integration(reader, route)
     if integration in reader.resources:
         function = reader.function_of(str(reader.properties(integration).get("IntegrationUri", "")))
         if function is not None:
             return function
     reader.note(route, "its integration isn't a function of this template (AWS_PROXY); it isn't run")
     return None
+
+
+def _integration(reader: Reader, route: str) -> str:
+    """Return the logical id of a route's integration; an empty one if it has none."""
+    return str(reader.properties(route).get("Target", "")).rpartition("/")[2]
 
 
 def http_routes(reader: Reader) -> Iterator[HttpRoute]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from gatesocket.emulator.apis import http_routes, websocket_api
+from gatesocket.emulator.integrations import forwarding
 from gatesocket.emulator.patterns import check
 from gatesocket.emulator.reader import Reader, api_id
 from gatesocket.emulator.resources import (
@@ -63,7 +64,7 @@ _SILENT: Final = frozenset(
         "AWS::Lambda::Version",
         "AWS::Logs::LogGroup",
         "AWS::SQS::QueuePolicy",
-        # Read here, and in `gatesocket.emulator.apis`.
+        # Read here, and in `gatesocket.emulator.apis`, which reads integrations and routes too.
         "AWS::ApiGatewayV2::Api",
         "AWS::ApiGatewayV2::Authorizer",
         "AWS::DynamoDB::Table",
@@ -102,10 +103,13 @@ def _resources(reader: Reader) -> Resources:
         if (function := _function(reader, logical_id))
     }
     sources = tuple(_sources(reader))
+    api = websocket_api(reader)
+    targets = {route.function for route in api.routes.values()} if api else set()
     return Resources(
-        api=websocket_api(reader),
+        api=api,
         http_routes=tuple(http_routes(reader)),
         functions=functions,
+        forwardings={target: found for target in sorted(targets) if (found := forwarding(reader, target))},
         tables=tuple(_table(reader, logical_id) for logical_id in reader.of_type("AWS::DynamoDB::Table")),
         queues=tuple(_queue(reader, logical_id) for logical_id in reader.of_type("AWS::SQS::Queue")),
         sources=tuple(source for source in sources if isinstance(source, EventSource)),

@@ -7,8 +7,20 @@ from typing import Any, Final
 
 from gatesocket.emulator.api import Api
 from gatesocket.emulator.http_api import HttpRoute
+from gatesocket.emulator.mapping import MappingTemplate
 
-__all__ = ["ACCOUNT", "Addresses", "EventSource", "Function", "Note", "Queue", "Resources", "StreamSource", "Table"]
+__all__ = [
+    "ACCOUNT",
+    "Addresses",
+    "EventSource",
+    "Forwarding",
+    "Function",
+    "Note",
+    "Queue",
+    "Resources",
+    "StreamSource",
+    "Table",
+]
 
 ACCOUNT: Final = "123456789012"
 """The account that moto's server works for."""
@@ -66,6 +78,16 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
+class Forwarding:
+    """An integration that puts a WebSocket API's messages into a queue."""
+
+    queue: str
+    """The queue's name."""
+    template: MappingTemplate
+    """Writes the form that SQS gets."""
+
+
+@dataclass(frozen=True, slots=True)
 class EventSource:
     """A queue whose messages invoke a function."""
 
@@ -117,6 +139,8 @@ class Resources:
     http_routes: tuple[HttpRoute, ...]
     functions: Mapping[str, Function]
     """By logical id."""
+    forwardings: Mapping[str, Forwarding]
+    """By the integration's logical id, which routes have in a function's place."""
     tables: tuple[Table, ...]
     queues: tuple[Queue, ...]
     sources: tuple[EventSource, ...]

@@ -24,6 +24,7 @@ from gatesocket.emulator.chaos import Chaos, MortalFunction, TroubledConnections
 from gatesocket.emulator.connections import Connections
 from gatesocket.emulator.description import describe
 from gatesocket.emulator.expiry import Reaper
+from gatesocket.emulator.forwarding import Forwarder
 from gatesocket.emulator.functions import InProcessFunction, Invocable
 from gatesocket.emulator.gateway import Gateway, Invoke, Quirks, Quotas
 from gatesocket.emulator.ids import random_id
@@ -155,6 +156,10 @@ class Stack:
             logger.warning("%s", note)
         await asyncio.to_thread(aws.create, resources.tables, resources.queues)
         await self._start_functions(exit_stack, addresses)
+        sqs = await asyncio.to_thread(aws.sqs)
+        for logical_id, forwarding in resources.forwardings.items():
+            self._functions[logical_id] = forwarder = Forwarder(forwarding, sqs)
+            await forwarder.start()
         if self._hibernations:
             await self._start_looking(exit_stack, aws)
         gateway = Gateway(resources.api, new_id=random_id, quirks=self._quirks, quotas=self._quotas)
@@ -163,7 +168,6 @@ class Stack:
         else:
             self.connections = TroubledConnections(gateway, self._on_invoke, watch=self._watch, chaos=self._chaos)
         exit_stack.push_async_callback(self.connections.aclose, grace=GRACE_SECONDS)
-        sqs = await asyncio.to_thread(aws.sqs)
         for source in resources.sources:
             poller = asyncio.create_task(Poller(source, sqs, self._on_batch, threads).run())
             exit_stack.push_async_callback(_cancel, poller)
