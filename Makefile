@@ -11,7 +11,7 @@ STACK_VENV ?= .venv-stack
 ARCHITECTURE ?= arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser test-slow test-nightly test-foreign test-all build check-stack bench lint types format lock clean
+.PHONY: help run test test-browser test-slow test-nightly test-foreign test-all build build-authorizer check-stack bench lint types format lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -67,8 +67,13 @@ build: $(STACK_VENV)/.ready ## Build what `sam deploy` deploys: one package, wit
 	PATH="$(CURDIR)/$(STACK_VENV)/bin:$$PATH" SAM_CLI_TELEMETRY=0 sam build --parameter-overrides Architecture=$(ARCHITECTURE)
 	$(STACK_VENV)/bin/python infra/build/finish.py --python $(STACK_VENV)/bin/python
 
+build-authorizer: $(STACK_VENV)/.ready ## The same for infra/authorizer, a stack of its own
+	PATH="$(CURDIR)/$(STACK_VENV)/bin:$$PATH" SAM_CLI_TELEMETRY=0 sam build --template infra/authorizer/template.yaml \
+	  --build-dir .aws-sam/authorizer --parameter-overrides Architecture=$(ARCHITECTURE)
+	$(STACK_VENV)/bin/python infra/build/finish.py .aws-sam/authorizer --python $(STACK_VENV)/bin/python
+
 check-stack: ## Lint, build and deploy the stack into MiniStack, and try it with real clients
-	$(MAKE) --no-print-directory build ARCHITECTURE=$(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
+	$(MAKE) --no-print-directory build build-authorizer ARCHITECTURE=$(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(STACK_VENV)/bin/sam validate
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(STACK_VENV)/bin/sam validate --lint
 	$(STACK_VENV)/bin/python infra/checks/ministack.py

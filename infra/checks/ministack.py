@@ -1,15 +1,18 @@
-"""Deploy what `make build` built into MiniStack, and hold its functions to what they do in AWS.
+"""Deploy what `make build` built into MiniStack, and hold it to what it does in AWS.
 
-MiniStack is a stand-in for AWS of others' making: CloudFormation, an API Gateway, Lambda in processes of its own,
-DynamoDB and SQS, without Docker. The real template and the built package go into it by `sam deploy`; then WebSocket
-clients talk to the chat, and every function is invoked with its sample events of local/events. It runs in the
-environment of requirements/stack.txt, whose Python is that of the functions::
+MiniStack is a stand-in for AWS of others' making: CloudFormation, IAM, an API Gateway, Lambda in processes of its own,
+DynamoDB and SQS, without Docker. It is told to check every call against the caller's policies, so that each function
+has to make do with what the template grants it. It runs in the environment of requirements/stack.txt, whose Python is
+that of the functions::
 
     make check-stack
 
-What MiniStack makes of a template otherwise than CloudFormation is put right after the deployment (`put_right`). It
-reads no OpenAPI, so that the HTTP API has no routes and its function is only invoked; and what expires stays. Each
-check prints a line; the exit status is 1 if one failed.
+The template is deployed three times: as it is, where WebSocket clients talk to the chat and every function is invoked
+with its sample events of local/events; with most of what parameters add, where an authorizer lets clients in and the
+FIFO queue is filled as API Gateway would; and with parameters that have to be refused. What MiniStack makes of a
+template otherwise than CloudFormation is put right after a deployment (`put_right`). It reads no OpenAPI, so that the
+HTTP API has no routes and its function is only invoked; and what expires stays. Each check prints a line; the exit
+status is 1 if one failed.
 """
 
 import asyncio
@@ -21,22 +24,31 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode
 
 import boto3
-from websockets.asyncio.client import ClientConnection, connect
+from botocore.exceptions import ClientError
+
+import exchanges
+from exchanges import PATIENCE, expect
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 BIN: Final = Path(sys.executable).parent
+BUILD: Final = ROOT / ".aws-sam/build"
+AUTHORIZER: Final = ROOT / ".aws-sam/authorizer"
+EDGE: Final = ROOT / "infra/edge/template.yaml"
 EVENTS: Final = ROOT / "local/events"
-STACK: Final = "chat"
 HANDLERS: Final = ("chat.entry", "chat.fanout")
-PATIENCE: Final = 60
-"""Seconds for a cold start on a busy machine."""
+TOKEN: Final = "open-sesame-open-sesame"  # noqa: S105 (no secret: it opens a stack that is gone a minute later)
+
+Clients = Mapping[str, Any]
+"""boto3's, by their services' names."""
+
+Resources = Mapping[str, str]
+"""What resources are called, by their logical ids."""
 
 EXPECTED: Final[tuple[tuple[str, str, dict[str, object]], ...]] = (
     ("WebSocketFunction", "connect.json", {"statusCode": 200}),
@@ -51,34 +63,92 @@ EXPECTED: Final[tuple[tuple[str, str, dict[str, object]], ...]] = (
 """Which function is invoked with which event, in this order, and what its answer has to hold."""
 
 
+REFUSED: Final = (
+    ({"StageName": "$default"}, "a WebSocket API has no stage $default"),
+    ({"ChatToken": ""}, "at least one character, and no spaces"),
+    ({"OrderedIngress": "fifo", "ReservedConcurrency": "1"}, "would let handshakes wait for messages"),
+    ({"DomainName": "ws.example.com"}, "give both or neither"),
+    ({"AuthorizerArn": "tokens"}, "the ARN of a Lambda function"),
+)
+"""Parameters that make no sense, and what is said of them; the tests of the template have all of them."""
+
+
 def main() -> int:
     """Deploy, try everything, and return the exit status."""
-    build = ROOT / ".aws-sam/build"
-    if not (build / "Package").is_dir():
-        print("check-stack: nothing is built; run make build ARCHITECTURE=x86_64, or arm64 on such a machine")
-        return 1
+    for build in (BUILD, AUTHORIZER):
+        if not (build / "Package").is_dir():
+            print(f"check-stack: there is no {build}; run make build build-authorizer ARCHITECTURE=x86_64, or arm64")
+            return 1
     problems: list[str] = []
     for handler in HANDLERS:
-        print(f"ok   {handler} imported from the package alone  {cold_import(build / 'Package', handler):.0f} ms")
+        print(f"ok   {handler} imported from the package alone  {cold_import(BUILD / 'Package', handler):.0f} ms")
     with ministack() as endpoint:
-        deploy(build)
-        names = ("apigatewayv2", "cloudformation", "dynamodb", "lambda")
+        names = ("apigatewayv2", "cloudformation", "dynamodb", "iam", "lambda", "sqs")
         session: Any = boto3.Session()
         clients = {name: session.client(name, endpoint_url=endpoint) for name in names}
-        resources = look_up(clients)
-        functions, api = {k: v for k, v in resources.items() if k.endswith("Function")}, resources["WebSocketApi"]
-        put_right(clients, functions, api, endpoint)
-        url = f"{endpoint.replace('http', 'ws', 1)}/_aws/execute-api/{api}/prod"
-        for name, exchange in EXCHANGES.items():
-            problems += attempt(name, partial(asyncio.run, exchange(url)))
-        reap = partial(expire, clients, functions["ReaperFunction"], resources["ConnectionsTable"])
-        problems += attempt("ReaperFunction with an expiry", partial(asyncio.run, expiry(url, reap)))
-        for function, name, expected in EXPECTED:
-            event = (EVENTS / name).read_bytes()
-            answer = partial(invoke, clients["lambda"], functions[function], event, expected)
-            problems += attempt(f"{function} with {name}", answer)
+        problems += plain(clients, endpoint)
+        problems += with_everything(clients, endpoint)
+        problems += refusals(clients["cloudformation"])
     print("\n".join(problems) or "everything is as expected")
     return bool(problems)
+
+
+def plain(clients: Clients, endpoint: str) -> list[str]:
+    """Try the template as it is, and return what is wrong."""
+    deploy("chat", BUILD)
+    resources = look_up(clients, "chat")
+    url = put_right(clients, resources, endpoint)
+    problems = []
+    for name, exchange in {
+        "greeting": exchanges.greeting,
+        "echo": exchanges.echo,
+        "broadcast and disconnect": exchanges.broadcast_and_disconnect,
+    }.items():
+        problems += attempt(name, partial(asyncio.run, exchange(url)))
+    reap = partial(expire, clients, resources["ReaperFunction"], resources["ConnectionsTable"])
+    problems += attempt("ReaperFunction with an expiry", partial(asyncio.run, exchanges.expiry(url, reap)))
+    for function, name, expected in EXPECTED:
+        event = (EVENTS / name).read_bytes()
+        answer = partial(invoke, clients["lambda"], resources[function], event, expected)
+        problems += attempt(f"{function} with {name}", answer)
+    return problems + attempt("nothing that no policy allows", partial(denied, clients, resources))
+
+
+def with_everything(clients: Clients, endpoint: str) -> list[str]:
+    """Try an authorizer and the FIFO queue, and deploy the edge in front; return what is wrong.
+
+    Without an AlarmAddress: MiniStack makes no alarm of several metrics.
+    """
+    deploy("authorizer", AUTHORIZER, SharedToken=TOKEN)
+    deploy(
+        "ordered",
+        BUILD,
+        AllowedOrigins="https://chat.example.com",
+        AuthorizerArn=outputs(clients, "authorizer")["AuthorizerArn"],
+        LogRetentionDays="7",
+        OrderedIngress="fifo",
+        ReservedConcurrency="20",
+    )
+    resources = look_up(clients, "ordered")
+    url = put_right(clients, resources, endpoint)
+    integrations = clients["apigatewayv2"].get_integrations(ApiId=resources["WebSocketApi"])["Items"]
+    [integration] = [each for each in integrations if each["IntegrationType"] == "AWS"]
+    forward = exchanges.forwarder(integration, endpoint)
+    problems = attempt("authorizer", partial(asyncio.run, exchanges.authorization(url, TOKEN)))
+    problems += attempt("FIFO queue", partial(asyncio.run, exchanges.order(url, TOKEN, forward)))
+    problems += attempt("API Gateway's role for the queue", partial(sends_only_there, clients, resources))
+    return problems + attempt("edge deployed", partial(edge, clients, outputs(clients, "ordered")))
+
+
+def refusals(cloudformation: Any) -> list[str]:
+    """Try parameters that make no sense, and return which of them were taken or refused without words."""
+    # As `sam deploy` has packaged it.
+    body = cloudformation.get_template(StackName="chat", TemplateStage="Original")["TemplateBody"]
+    problems = []
+    for parameters, says in REFUSED:
+        named = ", ".join(f"{name}={value}" for name, value in parameters.items())
+        problems += attempt(f"refused: {named}", partial(refuses, cloudformation, body, parameters, says))
+    return problems
 
 
 def attempt(name: str, run: Callable[[], None]) -> list[str]:
@@ -124,6 +194,7 @@ def ministack() -> Iterator[str]:
         AWS_ENDPOINT_URL=endpoint,
         BIND_HOST="127.0.0.1",
         GATEWAY_PORT=str(port),
+        AUTH="true",
         IOT_MTLS_ENABLED="0",
         LOG_LEVEL="WARNING",
         MINISTACK_HOST="127.0.0.1",
@@ -147,97 +218,49 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError(f"MiniStack didn't start within {PATIENCE} s, or ended with {process.poll()}")
 
 
-def deploy(build: Path) -> None:
-    """Deploy the built template as whoever has an account would."""
-    command = (
-        *(BIN / "sam", "deploy", "--template-file", build / "template.yaml", "--stack-name", STACK, "--resolve-s3"),
+def deploy(stack: str, build: Path, **parameters: str) -> None:
+    """Deploy a built template as whoever has an account would."""
+    command: list[str | Path] = [
+        *(BIN / "sam", "deploy", "--template-file", build / "template.yaml", "--stack-name", stack, "--resolve-s3"),
         *("--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND", "--no-confirm-changeset"),
-    )
+    ]
+    if parameters:
+        command += ["--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())]
     started = time.perf_counter()
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=300)
     if done.returncode:
-        raise RuntimeError(f"sam deploy failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
-    print(f"ok   sam deploy  {time.perf_counter() - started:.1f} s")
+        lines = done.stdout.splitlines() + done.stderr.splitlines()
+        failed = [line for line in lines if "FAILED" in line] or lines[-20:]
+        raise RuntimeError("\n".join((f"sam deploy of {stack} failed:", *failed)))
+    print(f"ok   sam deploy {stack}  {time.perf_counter() - started:.1f} s")
 
 
-def look_up(clients: Mapping[str, Any]) -> dict[str, str]:
-    """Return what resources are called, by their logical ids."""
-    resources = clients["cloudformation"].describe_stack_resources(StackName=STACK)["StackResources"]
+def look_up(clients: Clients, stack: str) -> Resources:
+    """Return what a stack's resources are called."""
+    resources = clients["cloudformation"].describe_stack_resources(StackName=stack)["StackResources"]
     return {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in resources}
 
 
-def put_right(clients: Mapping[str, Any], functions: Mapping[str, str], api: str, endpoint: str) -> None:
-    """Correct what MiniStack makes of a template otherwise than CloudFormation."""
-    for name in functions.values():
-        # Its Management API has another address than the one in AWS, which the template gives the functions.
-        variables = clients["lambda"].get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-        variables["GATESOCKET_ENDPOINT"] = f"{endpoint}/_aws/execute-api/{api}/prod"
-        clients["lambda"].update_function_configuration(FunctionName=name, Environment={"Variables": variables})
-    integrations = clients["apigatewayv2"].get_integrations(ApiId=api)["Items"]
-    [whole] = {each["IntegrationUri"] for each in integrations if "/functions//" not in each["IntegrationUri"]}
-    for each in integrations:
-        # It doesn't wait for a function that only a variable of Fn::Sub names, as in the integration that SAM makes.
-        clients["apigatewayv2"].update_integration(ApiId=api, IntegrationId=each["IntegrationId"], IntegrationUri=whole)
+def outputs(clients: Clients, stack: str) -> dict[str, str]:
+    """Return a stack's outputs."""
+    [described] = clients["cloudformation"].describe_stacks(StackName=stack)["Stacks"]
+    return {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
 
 
-# What clients see. MiniStack posts in binary frames, so that what is received is bytes; JSON's reader takes both.
-
-
-async def hear(client: ClientConnection) -> Any:
-    """Return the next message, read as JSON."""
-    return json.loads(await asyncio.wait_for(client.recv(), PATIENCE))
-
-
-def room(url: str, name: str) -> str:
-    """Return where the chat's lobby is for *name*."""
-    return f"{url}?{urlencode({'__path': '/ws/lobby', 'name': name})}"
-
-
-async def greeting(url: str) -> None:
-    """A route that speaks first is heard once the handshake is over."""
-    async with connect(room(url, "ann"), open_timeout=PATIENCE) as ann:
-        welcome = await hear(ann)
-        expect("welcome", welcome["type"])
-        expect(["ann"], welcome["data"]["people"])
-
-
-async def echo(url: str) -> None:
-    """Three messages go through one route, whose number goes on."""
-    async with connect(f"{url}?{urlencode({'__path': '/ws/json'})}", open_timeout=PATIENCE) as client:
-        for number, value in enumerate(("a", [1], {"b": None}), start=1):
-            await client.send(json.dumps(value))
-            expect({"number": number, "you_sent": value}, await hear(client))
-
-
-async def broadcast_and_disconnect(url: str) -> None:
-    """What one says both hear; who leaves is missed by the other."""
-    async with connect(room(url, "ann"), open_timeout=PATIENCE) as ann:
-        expect("welcome", (await hear(ann))["type"])
-        async with connect(room(url, "bob"), open_timeout=PATIENCE) as bob:
-            expect(["ann", "bob"], (await hear(bob))["data"]["people"])
-            expect({"type": "joined", "data": {"name": "bob"}}, await hear(ann))
-            await ann.send(json.dumps({"type": "say", "data": {"text": "hello"}}))
-            for client in (ann, bob):
-                expect({"name": "ann", "text": "hello", "number": 1}, (await hear(client))["data"])
-        expect({"type": "left", "data": {"name": "bob"}}, await hear(ann))
-
-
-async def expiry(url: str, expire: Callable[[str], None]) -> None:
-    """Whose record expires has left, for the others too."""
-    async with connect(room(url, "ann"), open_timeout=PATIENCE) as ann:
-        expect("welcome", (await hear(ann))["type"])
-        async with connect(room(url, "bob"), open_timeout=PATIENCE) as bob:
-            connection_id = (await hear(bob))["data"]["connection"]
-            expect("joined", (await hear(ann))["type"])
-            await asyncio.to_thread(expire, connection_id)
-            expect({"type": "left", "data": {"name": "bob"}}, await hear(ann))
-
-
-EXCHANGES: Final[dict[str, Callable[[str], Coroutine[Any, Any, None]]]] = {
-    "greeting": greeting,
-    "echo": echo,
-    "broadcast and disconnect": broadcast_and_disconnect,
-}
+def put_right(clients: Clients, resources: Resources, endpoint: str) -> str:
+    """Correct what MiniStack makes of a template otherwise than CloudFormation; return where WebSockets connect."""
+    address = f"{endpoint}/_aws/execute-api/{resources['WebSocketApi']}/prod"
+    for logical_id, name in resources.items():
+        if logical_id.endswith("Function"):
+            # Its Management API has another address than the one in AWS, which the template gives the functions.
+            variables = clients["lambda"].get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+            variables["GATESOCKET_ENDPOINT"] = address
+            clients["lambda"].update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+    api = resources["WebSocketApi"]
+    for authorizer in clients["apigatewayv2"].get_authorizers(ApiId=api)["Items"]:
+        # It makes a header the identity source of an authorizer that has none, and is then asked for every handshake.
+        clients["apigatewayv2"].update_authorizer(ApiId=api, AuthorizerId=authorizer["AuthorizerId"], IdentitySource=[])
+    return address.replace("http", "ws", 1)
 
 
 def invoke(client: Any, function: str, event: bytes, expected: Mapping[str, object]) -> None:
@@ -272,10 +295,60 @@ def in_json(attributes: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def expect(expected: object, got: object) -> None:
-    """Raise unless both are the same."""
-    if got != expected:
-        raise RuntimeError(f"expected {expected!r}, got {got!r}")
+def denied(clients: Clients, resources: Resources) -> None:
+    """Take the table's policy from a function, and expect that it can't let anybody in until it has it back."""
+    function, event = resources["WebSocketFunction"], (EVENTS / "connect.json").read_bytes()
+    policy = {
+        "RoleName": clients["lambda"].get_function_configuration(FunctionName=function)["Role"].rpartition("/")[2],
+        "PolicyArn": resources["KeepConnections"],
+    }
+    clients["iam"].detach_role_policy(**policy)
+    invoke(clients["lambda"], function, event, {"statusCode": 500})
+    clients["iam"].attach_role_policy(**policy)
+    invoke(clients["lambda"], function, event, {"statusCode": 200})
+
+
+def sends_only_there(clients: Clients, resources: Resources) -> None:
+    """Ask IAM what the role may do by which API Gateway fills the queue: send to it, and nothing else."""
+    role = clients["iam"].get_role(RoleName=resources["IngressRole"])["Role"]
+    expect({"Service": "apigateway.amazonaws.com"}, role["AssumeRolePolicyDocument"]["Statement"][0]["Principal"])
+    url = resources["MessageQueue"]
+    queue = clients["sqs"].get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    for action, resource, decision in (
+        ("sqs:SendMessage", queue, "allowed"),
+        ("sqs:SendMessage", f"{queue}x", "implicitDeny"),
+        ("sqs:ReceiveMessage", queue, "implicitDeny"),
+    ):
+        answer = clients["iam"].simulate_principal_policy(
+            PolicySourceArn=role["Arn"], ActionNames=[action], ResourceArns=[resource]
+        )
+        expect(decision, answer["EvaluationResults"][0]["EvalDecision"])
+
+
+def edge(clients: Clients, of_stack: Mapping[str, str]) -> None:
+    """Deploy the edge in front of a stack, and expect its outputs to be named as the stack's."""
+    parameters = [{"ParameterKey": name, "ParameterValue": of_stack[name]} for name in ("WebSocketUrl", "HttpUrl")]
+    body = EDGE.read_text(encoding="utf-8")
+    clients["cloudformation"].create_stack(StackName="edge", TemplateBody=body, Parameters=parameters)
+    waiter = clients["cloudformation"].get_waiter("stack_create_complete")
+    waiter.wait(StackName="edge", WaiterConfig={"Delay": 1, "MaxAttempts": PATIENCE})
+    expect({"WebSocketUrl", "HttpUrl", "DistributionDomainName"}, set(outputs(clients, "edge")))
+
+
+def refuses(cloudformation: Any, body: str, parameters: Mapping[str, str], says: str) -> None:
+    """Expect that a deployment with *parameters* is refused before anything is made, with words."""
+    try:
+        cloudformation.create_stack(
+            StackName="refused",
+            TemplateBody=body,
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
+        )
+    except ClientError as error:
+        if says not in str(error):
+            raise
+    else:
+        raise RuntimeError("they were taken")
 
 
 if __name__ == "__main__":

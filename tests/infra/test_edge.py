@@ -22,6 +22,7 @@ from gatesocket import scope
 from gatesocket.emulator.edge import rewrite
 from gatesocket.events import Connect, Origin
 from support.edge_function import EDGE_TEMPLATE, EdgeFunction, deploy_edge
+from support.regions import lacking
 
 CASES = json.loads(Path(__file__).with_name("edge_cases.json").read_text(encoding="utf-8"))
 LARGEST_FUNCTION = (
@@ -163,7 +164,7 @@ def test_a_firewall_and_a_domain_are_parameters() -> None:
         ({"WebSocketUrl": "wss://a1b2c3.execute-api.eu-west-1.amazonaws.com"}, "output WebSocketUrl"),
         ({"HttpUrl": "https://d4e5f6.execute-api.eu-west-1.amazonaws.com/prod"}, "output HttpUrl"),
         ({"WebSocketPaths": "ws/*"}, "begins with a slash"),
-        ({"DomainName": "example"}, "DomainName"),
+        ({"DomainName": "example"}, "a domain name such as"),
         ({"WebAclArn": "arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/chat/1"}, "scope CLOUDFRONT"),
         ({"CertificateArn": "arn:aws:acm:eu-west-1:123456789012:certificate/1"}, "in us-east-1"),
         ({"CertificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/1"}, "give both or neither"),
@@ -173,3 +174,13 @@ def test_a_firewall_and_a_domain_are_parameters() -> None:
 def test_parameters_that_make_no_sense_are_refused_with_words(parameters: dict[str, str], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         deploy_edge(**parameters)
+
+
+def test_it_is_refused_with_words_where_cloudfront_has_no_functions() -> None:
+    """In just the regions whose CloudFormation doesn't know them."""
+    without = lacking(resource["Type"] for resource in deploy_edge().values())
+    named = re.findall(r"AWS::Region, ([a-z0-9-]+)", EDGE_TEMPLATE.read_text(encoding="utf-8"))
+    assert set(named) == without
+    for region in without:
+        with pytest.raises(ValueError, match="CloudFront has no functions in China's regions and in GovCloud"):
+            deploy_edge(region=region)

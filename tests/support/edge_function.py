@@ -27,6 +27,8 @@ MAIN_STACK = {
 def deploy_edge(**parameters: str) -> dict[str, Any]:
     """Return the template's resources in front of the main stack above, or of what *parameters* say instead.
 
+    One of them may be the ``region`` that it is deployed from.
+
     Raises:
         ValueError: CloudFormation would refuse the parameters.
     """

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 
 import pytest
 from cfnlint import api as cfnlint  # type: ignore[import-untyped]
+from cfnlint.decode import cfn_yaml  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +22,9 @@ from gatesocket.events import Forwarded, parse
 from gatesocket.registry.base import Record
 from gatesocket.registry.items import group_membership, key_of
 from support.deployment import deploy
+from support.edge_function import EDGE_TEMPLATE
 from support.lambda_events import removal
+from support.regions import lacking
 
 ROOT = Path(__file__).parents[2]
 STACK = ROOT / "template.yaml"
@@ -370,11 +373,13 @@ def test_a_domain_leads_to_the_stage() -> None:
     ("parameters", "says"),
     [
         ({"StageName": "$default"}, "letters, digits, hyphens and underscores"),
-        ({"Architecture": "sparc"}, "Architecture"),
-        ({"LogRetentionDays": "2"}, "LogRetentionDays"),
-        ({"DeletionProtection": "perhaps"}, "DeletionProtection"),
-        ({"ReservedConcurrency": "-1"}, "ReservedConcurrency"),
-        ({"OrderedIngress": "standard"}, "OrderedIngress"),
+        ({"ChatToken": ""}, "at least one character"),
+        ({"ChatToken": "open sesame"}, "no spaces"),
+        ({"Architecture": "sparc"}, "arm64 or x86_64"),
+        ({"LogRetentionDays": "2"}, "a number of days that CloudWatch knows"),
+        ({"DeletionProtection": "perhaps"}, "true or false"),
+        ({"ReservedConcurrency": "-1"}, "a whole number from 0"),
+        ({"OrderedIngress": "standard"}, "off or fifo"),
         ({"OrderedIngress": "fifo", "ReservedConcurrency": "1"}, "would let handshakes wait for messages"),
         ({"AllowedOrigins": "*"}, "origins as browsers send them"),
         ({"AllowedOrigins": "https://a.example.com/"}, "without a slash at the end"),
@@ -389,6 +394,20 @@ def test_a_domain_leads_to_the_stage() -> None:
 def test_parameters_that_make_no_sense_are_refused_with_words(parameters: dict[str, str], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         deploy(STACK, **parameters)
+
+
+def test_every_parameter_says_what_it_is_and_with_which_words_it_refuses() -> None:
+    """Without words of the template's own, CloudFormation would answer with a pattern."""
+    for path in (STACK, ROOT / "infra/authorizer/template.yaml", EDGE_TEMPLATE, OBSERVABILITY):
+        for name, parameter in cfn_yaml.load(str(path))["Parameters"].items():
+            assert parameter["Description"], name
+            constrained = parameter.keys() & {"AllowedPattern", "AllowedValues", "MaxValue", "MinValue"}
+            assert not constrained or parameter["ConstraintDescription"].endswith("."), name
+
+
+def test_every_region_has_what_the_stack_needs(template: Template) -> None:
+    """Were one to lack something, a rule would have to refuse it, as the edge's does."""
+    assert lacking(resource["Type"] for resource in template.body["Resources"].values()) == set()
 
 
 def test_the_local_stack_says_what_of_the_parameters_it_does_not_run() -> None:
