@@ -72,8 +72,12 @@ build-authorizer: $(STACK_VENV)/.ready ## The same for infra/authorizer, a stack
 	  --build-dir .aws-sam/authorizer --parameter-overrides Architecture=$(ARCHITECTURE)
 	$(STACK_VENV)/bin/python infra/build/finish.py .aws-sam/authorizer --python $(STACK_VENV)/bin/python
 
-check-stack: ## Lint, build and deploy the stack into MiniStack, and try it with real clients
-	$(MAKE) --no-print-directory build build-authorizer ARCHITECTURE=$(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
+# What runs here has to be built for this machine.
+HERE := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
+
+check-stack: ## Build the stack twice, lint it, deploy it into MiniStack, and try it with real clients
+	$(MAKE) --no-print-directory build build-authorizer ARCHITECTURE=$(HERE)
+	$(STACK_VENV)/bin/python infra/checks/reproducible.py --architecture $(HERE)
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(STACK_VENV)/bin/sam validate
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(STACK_VENV)/bin/sam validate --lint
 	$(STACK_VENV)/bin/python infra/checks/ministack.py

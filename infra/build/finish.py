@@ -9,8 +9,9 @@ doesn't write byte code in Lambda, where the disk is read-only, so that a packag
 start: 420 ms instead of 190 for FastAPI, measured. Byte code that isn't checked against its source spares looking at
 both. It belongs to one version of Python, so that the interpreter has to be the one of the functions' runtime.
 
-What differs from one build to the next, or tells where it was built, is left out: the times of files, the scripts of
-dependencies, and pip's records. The printed hash is over every file's path and content.
+What differs from one build to the next, or tells where it was built, is left out: the times of files, who may read
+them, the scripts of dependencies, and pip's records. The printed hash is over every file's path and content;
+infra/checks/reproducible.py builds a second time and compares.
 """
 
 import argparse
@@ -51,6 +52,8 @@ LARGEST: Final = 250 * 1024 * 1024
 """Bytes of a package, unzipped: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html."""
 
 ROOT_IN_LAMBDA: Final = "/var/task"
+READABLE: Final = 0o644
+READABLE_DIRECTORY: Final = 0o755
 NO_TIME: Final = 315532800
 """1980-01-01, the first day of a zip file's calendar, in seconds since the epoch."""
 
@@ -123,9 +126,10 @@ def compile_in(package: Path, python: str, runtime: str) -> None:
         subprocess.run(command, check=True, env=environment, timeout=600)
     except FileNotFoundError as error:
         raise Unfit(f"there is no {python} to compile with; install it, or name one: --python") from error
-    for path in sorted(package.rglob("*"), reverse=True):
+    for path in sorted([package, *package.rglob("*")], reverse=True):
+        # Lambda runs the package as somebody else than who built it, whatever that one's umask hides from others.
+        path.chmod(READABLE_DIRECTORY if path.is_dir() else READABLE)
         os.utime(path, (NO_TIME, NO_TIME))
-    os.utime(package, (NO_TIME, NO_TIME))
 
 
 def refuse_unwanted(package: Path) -> None:

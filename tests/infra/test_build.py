@@ -87,6 +87,38 @@ def test_two_builds_of_the_same_in_two_places_are_the_same(finish: ModuleType, t
     assert times == {finish.NO_TIME}
 
 
+def test_whoever_runs_the_package_may_read_it(finish: ModuleType, tmp_path: Path) -> None:
+    """Lambda isn't who built it, and a umask may have hidden it from others."""
+    build = built(tmp_path / "build")
+    for path in sorted(build.rglob("*"), reverse=True):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    package = finish.finish(build, sys.executable)
+    assert {path.stat().st_mode & 0o777 for path in finish.files(package)} == {0o644}
+    assert {path.stat().st_mode & 0o777 for path in [package, *package.rglob("*")] if path.is_dir()} == {0o755}
+
+
+def test_a_second_build_is_compared_file_by_file(
+    finish: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "infra/checks")
+    reproducible = importlib.import_module("reproducible")
+    first, second = (finish.finish(built(tmp_path / name), sys.executable) for name in ("first", "second"))
+    assert reproducible.different(first, second) == []
+    (second / "chat/app.py").write_text("NAMES = {}\n")
+    (first / "more.txt").touch()
+    assert reproducible.different(first, second) == ["chat/app.py", "more.txt"]
+
+
+def test_there_has_to_be_a_first_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "infra/checks")
+    reproducible = importlib.import_module("reproducible")
+    monkeypatch.setattr(reproducible, "ROOT", tmp_path)
+    assert reproducible.main([]) == 1
+    assert "run make build first" in capsys.readouterr().err
+
+
 def test_finishing_twice_changes_nothing(finish: ModuleType, tmp_path: Path) -> None:
     first = finish.digest(finish.finish(built(tmp_path / "build"), sys.executable))
     assert finish.digest(finish.finish(tmp_path / "build", sys.executable)) == first
