@@ -4,7 +4,8 @@ Against a deployed chat, with credentials that may post to its connections::
 
     .venv/bin/python infra/checks/settle_facts.py --stack gatesocket-chat --output facts.json
 
-It takes some seconds and costs less than a cent. ``--idle`` adds what takes 12 minutes, ``--life`` two hours.
+It takes some seconds and costs less than a cent. ``--idle`` adds what takes 12 minutes, ``--life`` two hours, and
+``--probe`` what the chat has no route for and a stack of its own has, probe/template.yaml, in two minutes.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -22,13 +24,11 @@ from typing import Any, Final
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from probe_questions import HEARD_WITHIN, PROBE_QUESTIONS, Probe, find_probe
 from smoke import OVERSIZE_FRAME, Room, Skipped, Target, find, management_client
 
 BURST: Final = 200
 """Messages that are sent without waiting, to see in which order they are served."""
-
-HEARD_WITHIN: Final = 20.0
-"""Seconds that an answer may take, a cold start included."""
 
 IDLE: Final = 12 * 60.0
 """Seconds; API Gateway ends what is idle for 10 minutes."""
@@ -202,12 +202,27 @@ QUESTIONS: Final = (
     Question("k", "How is a binary frame refused?", binary),
     Question("l", "What becomes of a handshake with an extra path?", extra_path),
 )
+"""What is asked of the chat."""
 
 
-async def settle(target: Target, options: frozenset[str]) -> list[dict[str, Any]]:
+def questions(probe: Probe | None) -> list[Question]:
+    """Return every question in the order of the letters; those of the probe are asked of *probe*, if there is one."""
+    of_probe = [
+        Question(letter, text, partial(ask_probe, ask, probe), None if probe else "probe")
+        for letter, text, ask in PROBE_QUESTIONS
+    ]
+    return sorted((*QUESTIONS, *of_probe), key=lambda question: question.letter)
+
+
+async def ask_probe(ask: Callable[[Any], Awaitable[str]], probe: Probe | None, target: Target) -> str:
+    """Ask *probe* what isn't asked of the chat."""
+    return await ask(probe)
+
+
+async def settle(target: Target, probe: Probe | None, options: frozenset[str]) -> list[dict[str, Any]]:
     """Ask every question, print a line for each, and return what there is to write down."""
     settled = []
-    for question in QUESTIONS:
+    for question in questions(probe):
         answer, why_not = None, None
         if question.only_with is None or question.only_with in options:
             try:
@@ -229,6 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--stack", help="the CloudFormation stack to take the URL from")
     parser.add_argument("--region", help="its AWS region (default: the configured one)")
     parser.add_argument("--websocket-url", help="where WebSockets connect, in place of a stack: wss://…/{stage}")
+    parser.add_argument("--probe", metavar="STACK", help="also what is asked of this stack, probe/template.yaml's")
     parser.add_argument("--output", type=Path, default=Path("facts.json"), help="default: %(default)s")
     parser.add_argument("--idle", action="store_true", help="also what takes 12 minutes")
     parser.add_argument("--life", action="store_true", help="also what takes two hours")
@@ -239,11 +255,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         target = (
             find(options.stack, options.region) if options.stack else Target(options.websocket_url, "", options.region)
         )
+        probe = find_probe(options.probe, options.region) if options.probe else None
     except LookupError as error:
         print(f"settle_facts: {error}", file=sys.stderr)
         return 2
     chosen = frozenset(name for name in ("idle", "life") if getattr(options, name))
-    settled = asyncio.run(settle(target, chosen))
+    settled = asyncio.run(settle(target, probe, chosen))
     about = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "region": target.region, "facts": settled}
     options.output.write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"written to {options.output}")

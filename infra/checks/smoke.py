@@ -362,16 +362,25 @@ def find(stack: str, region: str | None) -> Target:
     Raises:
         LookupError: it has no such outputs, or there is no such stack to be seen.
     """
+    outputs, where = outputs_of(stack, region, {"WebSocketUrl", "HttpUrl"})
+    return Target(outputs["WebSocketUrl"], outputs["HttpUrl"], where)
+
+
+def outputs_of(stack: str, region: str | None, wanted: set[str]) -> tuple[dict[str, str], str]:
+    """Return the outputs of a deployed stack, and the region that it is in.
+
+    Raises:
+        LookupError: it hasn't all that are *wanted*, or there is no such stack to be seen.
+    """
     try:
         client: Any = boto3.Session(region_name=region).client("cloudformation")
         described = client.describe_stacks(StackName=stack)["Stacks"][0]
     except (BotoCoreError, ClientError) as error:
         raise LookupError(f"the stack {stack} can't be looked up: {error}") from error
     outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
-    missing = {"WebSocketUrl", "HttpUrl"} - outputs.keys()
-    if missing:
+    if missing := wanted - outputs.keys():
         raise LookupError(f"the stack {stack} has no output {' and no '.join(sorted(missing))}; got {sorted(outputs)}")
-    return Target(outputs["WebSocketUrl"], outputs["HttpUrl"], client.meta.region_name)
+    return outputs, client.meta.region_name
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -45,9 +45,11 @@ async def test_every_quick_question_is_answered_and_written_down(emulator: Serve
         ("c", None, "only with --idle"),
         ("d", None, "only with --life"),
         ("e", "403 with the body ''", None),
+        *((letter, None, "only with --probe") for letter in "efghi"),
         ("j", "not accepted", None),
         ("k", "closed with 1009 ''", None),
         ("k", "closed with 1003 ''", None),
+        *[("k", None, "only with --probe")] * 3,
         ("l", "refused with 403", None),
     ]
     assert len(ended.lines) == len(facts) + 1
