@@ -6,6 +6,7 @@ What it answers is judged by the emulator, which reads answers as API Gateway do
 import asyncio
 import importlib
 import json
+import sys
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +20,8 @@ import pytest
 from cfnlint import api as cfnlint  # type: ignore[import-untyped]
 from cryptography.hazmat.primitives.asymmetric import rsa
 from fastapi import FastAPI, WebSocket
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from gatesocket import WebSocketHandler
 from gatesocket.emulator.answers import Failed, Returned
@@ -26,6 +29,7 @@ from gatesocket.emulator.authorizer import Allowed, Denied, judge
 from gatesocket.gateway.fake import FakeGateway
 from gatesocket.registry.memory import MemoryRegistry
 from support.deployment import deploy
+from support.stack import running
 
 AUTHORIZER = Path(__file__).parents[2] / "infra/authorizer"
 TEMPLATE = AUTHORIZER / "template.yaml"
@@ -238,6 +242,83 @@ async def test_the_app_finds_in_the_scope_who_was_let_in() -> None:
     for principal, status in (("ann", 200), ("eve", 403)):
         event["requestContext"]["authorizer"] = {"principalId": principal}
         assert (await handler.invoke(event, None))["statusCode"] == status
+
+
+GUARDED = f"""
+Transform: AWS::Serverless-2016-10-31
+Globals:
+  Function: {{Runtime: python3.13, Timeout: 20}}
+Resources:
+  Api:
+    Type: AWS::Serverless::WebSocketApi
+    Properties:
+      StageName: prod
+      RouteSelectionExpression: \\$default
+      Routes:
+        $connect: {{FunctionArn: !GetAtt App.Arn}}
+        $default: {{FunctionArn: !GetAtt App.Arn}}
+        $disconnect: {{FunctionArn: !GetAtt App.Arn}}
+      Auth: {{AuthType: CUSTOM, AuthArn: !GetAtt Authorizer.Arn}}
+  App:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: code/
+      Handler: main.handler
+      Environment:
+        Variables:
+          GATESOCKET_TABLE: !Ref Table
+          GATESOCKET_ENDPOINT: !Sub https://${{Api}}.execute-api.${{AWS::Region}}.${{AWS::URLSuffix}}/prod
+  Authorizer:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: {AUTHORIZER / "function"}
+      Handler: authorizer.handler
+      Environment: {{Variables: {{JWKS_URL: THE_ISSUERS, ISSUER: {ISSUED["ISSUER"]}, AUDIENCE: {ISSUED["AUDIENCE"]}}}}}
+  Table:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      AttributeDefinitions: [{{AttributeName: pk, AttributeType: S}}, {{AttributeName: sk, AttributeType: S}}]
+      KeySchema: [{{AttributeName: pk, KeyType: HASH}}, {{AttributeName: sk, KeyType: RANGE}}]
+"""
+APP = """
+    from fastapi import FastAPI, WebSocket
+
+    from gatesocket import WebSocketHandler
+
+    app = FastAPI()
+
+    @app.websocket("/")
+    async def who(websocket: WebSocket):
+        await websocket.accept()
+        while True:
+            asked = await websocket.receive_text()
+            await websocket.send_json(websocket.scope["aws.event"]["requestContext"]["authorizer"][asked])
+
+    handler = WebSocketHandler(app)
+"""
+
+
+@pytest.fixture
+def forget_modules(authorizer: ModuleType) -> Iterator[None]:
+    """Let the functions import their own modules, and the authorizer read its own variables."""
+    authorizer._authorizer.cache_clear()
+    yield
+    authorizer._authorizer.cache_clear()
+    sys.modules.pop("main", None)
+
+
+@pytest.mark.usefixtures("forget_modules")
+async def test_behind_api_gateway_it_refuses_and_the_app_knows_whom_it_let_in_on_every_message(
+    tmp_path: Path, issuer: Issuer
+) -> None:
+    template = GUARDED.replace("THE_ISSUERS", issuer.environment["JWKS_URL"])
+    async with running(tmp_path, template=template, handler=APP) as (_, address):
+        with pytest.raises(InvalidStatus, match="401"):
+            await connect(f"ws://{address}/prod?token={issuer.token(aud='another')}")
+        async with connect(f"ws://{address}/prod?token={issuer.token(scope='read')}") as client:
+            for asked, told in (("principalId", "ann"), ("scope", "read")):
+                await client.send(asked)
+                assert json.loads(await asyncio.wait_for(client.recv(), 20)) == told
 
 
 def test_its_template_passes_cfn_lint() -> None:
