@@ -115,6 +115,16 @@ def test_no_function_and_no_dead_letter_queue_is_overlooked(ingress: str) -> Non
     assert {metric["Dimensions"][0]["Value"] for metric in looked_at(watched["DeadLetters"])} == dead
 
 
+def test_messages_that_wait_in_a_queue_are_noticed_if_they_take_one() -> None:
+    plain, ordered = (
+        deploy(ROOT / "template.yaml", AlarmAddress="ops@example.com", OrderedIngress=ingress)["Observability"]
+        for ingress in ("off", "fifo")
+    )
+    assert "OldestMessage" not in deploy(OBSERVABILITY, **plain["Properties"]["Parameters"])
+    alarm = deploy(OBSERVABILITY, **ordered["Properties"]["Parameters"])["OldestMessage"]["Properties"]
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": "MessageQueue.QueueName"}]
+
+
 async def test_a_post_to_nobody_is_counted(resources: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     """The filters read the line that is logged; of no other line they make a number."""
     caplog.set_level("INFO", "gatesocket")
