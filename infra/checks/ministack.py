@@ -9,10 +9,10 @@ that of the functions::
 
 The template is deployed three times: as it is, where WebSocket clients talk to the chat and every function is invoked
 with its sample events of local/events; with most of what parameters add, where an authorizer lets clients in and the
-FIFO queue is filled as API Gateway would; and with parameters that have to be refused. What MiniStack makes of a
-template otherwise than CloudFormation is put right after a deployment (`put_right`). It reads no OpenAPI, so that the
-HTTP API has no routes and its function is only invoked; and what expires stays. Each check prints a line; the exit
-status is 1 if one failed.
+FIFO queue is filled as API Gateway would; and with parameters that have to be refused. At the end the stacks are
+deleted, and nothing may be left. What MiniStack makes of a template otherwise than CloudFormation is put right after a
+deployment (`put_right`). It reads no OpenAPI, so that the HTTP API has no routes and its function is only invoked; and
+what expires stays. Each check prints a line; the exit status is 1 if one failed.
 """
 
 import asyncio
@@ -83,12 +83,14 @@ def main() -> int:
     for handler in HANDLERS:
         print(f"ok   {handler} imported from the package alone  {cold_import(BUILD / 'Package', handler):.0f} ms")
     with ministack() as endpoint:
-        names = ("apigatewayv2", "cloudformation", "dynamodb", "iam", "lambda", "sqs")
+        names = ("apigatewayv2", "cloudformation", "dynamodb", "iam", "lambda", "logs", "sqs")
         session: Any = boto3.Session()
         clients = {name: session.client(name, endpoint_url=endpoint) for name in names}
         problems += plain(clients, endpoint)
         problems += with_everything(clients, endpoint)
         problems += refusals(clients["cloudformation"])
+        for stack in ("ordered", "chat", "authorizer"):
+            problems += attempt(f"delete {stack}", partial(delete, clients, stack))
     print("\n".join(problems) or "everything is as expected")
     return bool(problems)
 
@@ -233,6 +235,26 @@ def deploy(stack: str, build: Path, **parameters: str) -> None:
         failed = [line for line in lines if "FAILED" in line] or lines[-20:]
         raise RuntimeError("\n".join((f"sam deploy of {stack} failed:", *failed)))
     print(f"ok   sam deploy {stack}  {time.perf_counter() - started:.1f} s")
+
+
+def delete(clients: Clients, stack: str) -> None:
+    """Delete a stack, and expect nothing of it to be left.
+
+    Not by `sam delete`, which wouldn't understand the address that MiniStack's S3 has.
+    """
+    clients["cloudformation"].delete_stack(StackName=stack)
+    waiter = clients["cloudformation"].get_waiter("stack_delete_complete")
+    waiter.wait(StackName=stack, WaiterConfig={"Delay": 1, "MaxAttempts": PATIENCE})
+    names = [
+        *(function["FunctionName"] for function in clients["lambda"].list_functions()["Functions"]),
+        *(url.rpartition("/")[2] for url in clients["sqs"].list_queues().get("QueueUrls", [])),
+        *clients["dynamodb"].list_tables()["TableNames"],
+        *(role["RoleName"] for role in clients["iam"].list_roles()["Roles"]),
+        *(policy["PolicyName"] for policy in clients["iam"].list_policies(Scope="Local")["Policies"]),
+    ]
+    groups = clients["logs"].describe_log_groups(logGroupNamePrefix=f"/gatesocket/{stack}/")["logGroups"]
+    left = [name for name in names if name.startswith(f"{stack}-")] + [group["logGroupName"] for group in groups]
+    expect([], left)
 
 
 def look_up(clients: Clients, stack: str) -> Resources:
