@@ -4,6 +4,7 @@ import importlib
 import marshal
 import re
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
@@ -173,6 +174,13 @@ def test_the_command_says_what_it_has_made(
     size, digest = capsys.readouterr().out.splitlines()
     assert size.endswith("Package: 0.0 MB unzipped, 1 modules compiled")
     assert digest == f"sha256 {finish.digest(tmp_path / 'build/Package')}"
+
+
+def test_a_change_of_the_library_is_built() -> None:
+    """SAM's cache of dependencies looks at handlers/requirements.txt, in which the library is a dot."""
+    assert "." in [line[:1] for line in (ROOT / "handlers/requirements.txt").read_text(encoding="utf-8").splitlines()]
+    configured = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
+    assert configured["default"]["build"]["parameters"]["cached"] is False
 
 
 def test_the_functions_requirements_bring_no_twin_of_what_lambda_has() -> None:
