@@ -1,11 +1,9 @@
 """What CloudFormation would make of a template of this repository, or the words with which it would refuse."""
 
-import re
-from collections.abc import Mapping
-from math import inf
 from pathlib import Path
 from typing import Any
 
+from gatesocket.emulator.constraints import broken_assertions, unfit_parameters
 from gatesocket.emulator.intrinsics import Resolver
 from gatesocket.emulator.template import load
 
@@ -29,9 +27,8 @@ def deploy(path: Path, *, region: str = "us-east-1", **parameters: str) -> dict[
         ValueError: CloudFormation would refuse the parameters; its text is the template's own.
     """
     template = load(path, region=region, parameters=parameters)
-    for name, value in template.parameters.items():
-        if not _fits(template.body["Parameters"][name], str(value)):
-            raise ValueError(template.body["Parameters"][name].get("ConstraintDescription", name))
+    for refusal in unfit_parameters(template.body.get("Parameters", {}), template.parameters):
+        raise ValueError(refusal)
 
     def attribute(logical_id: str, name: str | None) -> str:
         if name is not None:
@@ -47,23 +44,10 @@ def deploy(path: Path, *, region: str = "us-east-1", **parameters: str) -> dict[
         attributes=attribute,
     )
     for rule in template.body.get("Rules", {}).values():
-        if "RuleCondition" in rule and not resolver.resolve(rule["RuleCondition"]):
-            continue
-        for assertion in rule["Assertions"]:
-            if not resolver.resolve(assertion["Assert"]):
-                raise ValueError(assertion["AssertDescription"])
+        for refusal in broken_assertions(rule, resolver):
+            raise ValueError(refusal)
     return {
         logical_id: resolver.resolve(resource)
         for logical_id, resource in template.body["Resources"].items()
         if "Condition" not in resource or resolver.condition(resource["Condition"])
     }
-
-
-def _fits(declared: Mapping[str, Any], value: str) -> bool:
-    if declared["Type"] == "Number" and not declared.get("MinValue", -inf) <= float(value) <= declared.get(
-        "MaxValue", inf
-    ):
-        return False
-    if value not in map(str, declared.get("AllowedValues", [value])):
-        return False
-    return re.fullmatch(declared.get("AllowedPattern", ".*"), value) is not None

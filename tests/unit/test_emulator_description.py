@@ -403,6 +403,31 @@ def test_a_queue_that_messages_would_not_reach_is_refused(
     assert says in str(refused.value)
 
 
+CONSTRAINED = """
+Parameters:
+  Ingress: {Type: String, Default: onn, AllowedValues: ["off", "on"], ConstraintDescription: off or on.}
+Rules:
+  Both:
+    Assertions: [{Assert: !Equals [!Ref Ingress, "on"], AssertDescription: it has to be on.}]
+  Account:
+    Assertions: [{Assert: !EachMemberIn [!RefAll "AWS::EC2::VPC::Id", [a]]}]
+Resources: {Queue: {Type: AWS::SQS::Queue}}
+"""
+
+
+def test_parameters_that_cloudformation_would_refuse_are_refused_with_the_templates_words(described: Describe) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        described(CONSTRAINED)
+    first, second = str(refused.value).splitlines()
+    assert first.endswith("template.yaml: parameter Ingress: got 'onn', expected off or on.")
+    assert second.endswith("template.yaml: it has to be on.")
+
+
+def test_a_rule_that_asks_for_something_of_the_account_is_named(described: Describe) -> None:
+    [note] = notes(described(CONSTRAINED.replace("onn", '"on"')))
+    assert note.startswith("Account: this rule for parameters isn't checked: Fn::EachMemberIn isn't supported")
+
+
 NODE = """
   Node:
     Type: AWS::Serverless::Function

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from gatesocket.emulator.apis import http_routes, websocket_api
+from gatesocket.emulator.constraints import broken_assertions, unfit_parameters
 from gatesocket.emulator.integrations import forwarding
 from gatesocket.emulator.patterns import check
 from gatesocket.emulator.reader import Reader, api_id
@@ -31,12 +32,13 @@ def describe(template: Template, *, region: str, addresses: Addresses) -> Resour
 
     Raises:
         ConfigurationError: a reference that can't be resolved, a function without a handler or a directory, or
-            properties that CloudFormation would refuse.
+            parameters or properties that CloudFormation would refuse.
     """
     for logical_id, resource in template.body["Resources"].items():
         if not isinstance(resource, Mapping) or not isinstance(resource.get("Type"), str):
             raise ConfigurationError(f"{template.where(logical_id)}: {logical_id}: expected a resource with a Type")
     reader = Reader(template, region=region, addresses=addresses)
+    _refuse_parameters(reader)
     try:
         return _resources(reader)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -91,6 +93,18 @@ _QUEUE_ATTRIBUTES: Final = (
     "ReceiveMessageWaitTimeSeconds",
     "VisibilityTimeout",
 )
+
+
+def _refuse_parameters(reader: Reader) -> None:
+    body = reader.template.body
+    refusals = list(unfit_parameters(body.get("Parameters") or {}, reader.template.parameters))
+    for name, rule in (body.get("Rules") or {}).items():
+        try:
+            refusals += broken_assertions(rule, reader.resolver)
+        except ConfigurationError as error:
+            reader.note(name, f"this rule for parameters isn't checked: {error}")
+    if refusals:
+        raise ConfigurationError("\n".join(f"{reader.template.path}: {refusal}" for refusal in refusals))
 
 
 def _resources(reader: Reader) -> Resources:

@@ -48,13 +48,13 @@ class Reader:
             "AWS::StackName": "local",
             "AWS::URLSuffix": "amazonaws.com",
         }
-        self._resolver = Resolver(
+        self.resolver = Resolver(
             template.body, parameters={**pseudo, **template.parameters}, attributes=self._attribute
         )
         self.resources: dict[str, Mapping[str, Any]] = {
             logical_id: resource
             for logical_id, resource in template.body["Resources"].items()
-            if "Condition" not in resource or self._resolver.condition(resource["Condition"])
+            if "Condition" not in resource or self.resolver.condition(resource["Condition"])
         }
 
     def _attribute(self, logical_id: str, attribute: str | None) -> str | None:
@@ -77,7 +77,7 @@ class Reader:
                 identifier = api_id(logical_id)
                 attributes = {None: identifier, "ApiId": identifier, "ApiEndpoint": f"https://{self.host(identifier)}"}
             case "AWS::ApiGatewayV2::Stage":
-                attributes = {None: self._resolver.resolve(resource["Properties"]["StageName"])}
+                attributes = {None: self.resolver.resolve(resource["Properties"]["StageName"])}
             case "AWS::IAM::Role":
                 attributes = {None: name, "Arn": f"arn:aws:iam::{ACCOUNT}:role/{name}"}
             case _:
@@ -89,7 +89,7 @@ class Reader:
         properties = resource.get("Properties") or {}
         given = properties.get(_NAMES.get(resource["Type"], ""))
         if given is not None:
-            return str(self._resolver.resolve(given))
+            return str(self.resolver.resolve(given))
         return f"{logical_id}.fifo" if properties.get("FifoQueue") else logical_id
 
     def of_type(self, kind: str) -> list[str]:
@@ -100,7 +100,7 @@ class Reader:
         """Return a resource's properties."""
         self.reading = logical_id
         try:
-            properties = self._resolver.resolve(self.resources[logical_id].get("Properties") or {})
+            properties = self.resolver.resolve(self.resources[logical_id].get("Properties") or {})
         except ConfigurationError as error:
             raise ConfigurationError(f"{self.template.where(logical_id)}: {logical_id}: {error}") from error
         return dict(properties)
