@@ -14,7 +14,7 @@ ARCHITECTURE ?= arm64
 .PHONY: help run test test-browser test-slow test-nightly test-foreign test-all build build-authorizer check-stack bench lint types format lock clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 # The stamp lies inside the environment, so that a deleted environment is made again.
 $(VENV)/.ready: requirements/dev.txt pyproject.toml
