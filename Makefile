@@ -11,7 +11,8 @@ STACK_VENV ?= .venv-stack
 ARCHITECTURE ?= arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser test-slow test-nightly test-foreign test-all build build-authorizer check-stack bench lint types format lock clean
+.PHONY: help run test test-browser test-slow test-nightly test-foreign test-all docs docs-serve docs-tables build \
+  build-authorizer check-stack bench lint types format lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -55,6 +56,18 @@ test-all: ## The tests on every Python of $(PYTHONS) that is there
 	    $(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$python || exit 1; \
 	  else echo "== $$python: not found, skipped"; fi; \
 	done
+
+# The theme's advertisement of its successor is not a warning about the site.
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: $(VENV)/.ready ## Build the documentation site into .cache/site; a warning is an error
+	$(BIN)/mkdocs build --quiet --strict
+
+docs-serve: export NO_MKDOCS_2_WARNING = 1
+docs-serve: $(VENV)/.ready ## Serve the documentation site on this machine, and build it anew when a page changes
+	$(BIN)/mkdocs serve --dev-addr 127.0.0.1:8001
+
+docs-tables: $(VENV)/.ready ## Write what pages take from the code: settings, limits, errors, commands
+	$(BIN)/python docs/hooks/tables.py
 
 $(STACK_VENV)/.ready: requirements/stack.txt
 	@$(STACK_PYTHON) -c '' 2>/dev/null \

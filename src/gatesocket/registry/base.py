@@ -23,6 +23,7 @@ EVERYONE = "*"
 """The group that every connection belongs to."""
 
 EntryKind = Literal["message", "disconnect", "post", "wake"]
+"""What an inbox holds: something of the client, its end, a text of somebody else for it, a call to go on."""
 
 
 @dataclass(frozen=True, slots=True)
