@@ -1,0 +1,1 @@
+import httpx2 as httpx

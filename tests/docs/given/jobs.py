@@ -1,0 +1,6 @@
+from fastapi import FastAPI, WebSocket
+
+from gatesocket import ConnectionManager
+
+app = FastAPI()
+manager = ConnectionManager()
