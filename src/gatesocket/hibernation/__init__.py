@@ -2,11 +2,9 @@
 
 It works like a small compiler with a runtime. A route's functions go through three passes, from their own source:
 
-============  ================================================================
-`linearise`   every await that may wait for the client is a statement of its own
-`liveness`    which locals are still needed there
-`transform`   a function that can start in its middle, with those locals
-============  ================================================================
+1. `linearise`: every await that may wait for the client becomes a statement of its own.
+2. `liveness`: which locals are still needed there.
+3. `transform`: a function that can start in its middle, with those locals.
 
 `source` finds the syntax tree of a function and compiles a changed one in its place; `points` and `scan` decide which
 awaits are meant, and which can't be, `bindings` what a function's own names are. `expressions` is the half of the first
