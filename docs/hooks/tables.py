@@ -7,6 +7,7 @@ writes what belongs between them; a test says which page is out of date.
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from gatesocket import exceptions, limits
 from gatesocket.commands import application
 from gatesocket.settings import Settings
 
-__all__ = ["PAGES", "TABLES", "command_line", "filled", "public_modules"]
+__all__ = ["PAGES", "TABLES", "command_line", "filled", "package", "public_modules"]
 
 ROOT: Final = Path(__file__).parents[2]
 PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -36,6 +37,12 @@ def public_modules() -> list[str]:
     # As text: the file's tags name code of the site's builder.
     pages = re.findall(r"^ +- gatesocket\.[\w.]+: reference/([\w.]+)\.md$", _read("mkdocs.yml"), re.MULTILINE)
     return [f"gatesocket.{page}" for page in pages]
+
+
+@cache
+def package() -> Any:
+    """Return what the builder reads of the library's source, read once."""
+    return griffe.load("gatesocket", search_paths=[ROOT / "src"])
 
 
 def settings() -> str:
@@ -131,16 +138,10 @@ _QUOTAS: Final = "https://docs.aws.amazon.com/apigateway/latest/developerguide/a
 
 def _docstring(path: str) -> str:
     """Return the docstring of what lies at *path* in the package, which may be an assignment."""
-    found = _package()[path]
+    found = package()[path]
     if found.docstring is None:
         raise ValueError(f"gatesocket.{path} has no docstring")
     return str(found.docstring.value)
-
-
-def _package(loaded: list[Any] = []) -> Any:  # noqa: B006 - read once
-    if not loaded:
-        loaded.append(griffe.load("gatesocket", search_paths=[ROOT / "src"]))
-    return loaded[0]
 
 
 def _errors(error: type[Exception]) -> Iterator[type[Exception]]:

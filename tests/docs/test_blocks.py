@@ -5,7 +5,6 @@ import inspect
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ from samtranslator.yaml_helper import yaml_parse
 
 from support.pages import PAGES, ROOT, Shown, blocks, name_of
 
+pytest_plugins = ["pytester"]
+
 EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
 NOT_RUN = 0
@@ -22,18 +23,20 @@ NOT_RUN = 0
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=name_of)
-def test_the_python_of_a_page_runs(page: Path, show: Callable[..., Shown], request: pytest.FixtureRequest) -> None:
+def test_the_python_of_a_page_runs(
+    page: Path, show: Callable[..., Shown], request: pytest.FixtureRequest, pytester: pytest.Pytester
+) -> None:
     shown = show(page)
 
     for test in shown.tests():
         fixtures = {name: request.getfixturevalue(name) for name in inspect.signature(test).parameters}
-        result = test(**fixtures)
-        if inspect.iscoroutine(result):
-            asyncio.run(result)
+        running = test(**fixtures)
+        if inspect.iscoroutine(running):
+            asyncio.run(running)
     if shown.test_files:
-        run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *shown.test_files]
-        done = subprocess.run(run, cwd=shown.directory, capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 0, done.stdout
+        options = ["-p", "no:cacheprovider", "--rootdir", str(shown.directory)]
+        result = pytester.runpytest_inprocess(*options, *(str(shown.directory / file) for file in shown.test_files))
+        assert result.ret == 0, str(result.stdout)
 
 
 def test_hardly_a_block_is_left_out() -> None:

@@ -4,10 +4,9 @@ import importlib
 import re
 from pathlib import Path
 
-import griffe
 import pytest
 from hooks.docstrings import markdown
-from hooks.tables import PAGES, command_line, filled, public_modules
+from hooks.tables import PAGES, command_line, filled, package, public_modules
 
 from gatesocket.settings import Settings
 from support.pages import ROOT, name_of
@@ -39,19 +38,14 @@ def test_links_lead_to_files_of_the_repository(page: Path) -> None:
         assert "://" in target or (page.parent / target).exists(), target
 
 
-@pytest.fixture(scope="module")
-def package() -> griffe.Object | griffe.Alias:
-    return griffe.load("gatesocket", search_paths=[ROOT / "src"])
-
-
 @pytest.mark.parametrize("name", public_modules())
-def test_every_public_name_says_what_it_is(name: str, package: griffe.Module) -> None:
+def test_every_public_name_says_what_it_is(name: str) -> None:
     module = importlib.import_module(name)
     public = getattr(module, "__all__", None) or [each for each in vars(module) if each.isupper()]
 
     assert public
     for each in public:
-        found = package[f"{name.removeprefix('gatesocket.')}.{each}"]
+        found = package()[f"{name.removeprefix('gatesocket.')}.{each}"]
         assert (found.final_target if found.is_alias else found).has_docstring, f"{name}.{each} has no docstring"
 
 
