@@ -83,8 +83,9 @@ def test_every_metric_is_in_the_page_about_them() -> None:
     assert {metric for metric in metrics if f"`{metric}`" not in page} == set()
 
 
-def test_an_example_of_a_docstring_becomes_a_fence() -> None:
+def test_an_example_of_a_docstring_becomes_a_fence_and_a_page_a_link() -> None:
     assert markdown("Do it::\n\n    x = 1\n\n    y = 2\n\nThen rest.") == (
         "Do it:\n\n```python\nx = 1\n\ny = 2\n```\n\nThen rest."
     )
+    assert markdown("See docs/dev.md.") == "See [docs/dev.md](../dev.html)."
     assert markdown("Errors.\n\n::\n\n    a\n    └── b\n") == "Errors.\n\n```text\na\n└── b\n```\n"

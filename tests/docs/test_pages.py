@@ -1,6 +1,8 @@
 """What single pages say beyond their blocks."""
 
+import re
 import time
+import tomllib
 from collections.abc import Callable
 
 import pytest
@@ -31,6 +33,19 @@ def test_the_loop_over_messages_ends_as_the_page_says(show: Callable[..., Shown]
         session.send_json({"type": "leave"})
         with pytest.raises(WebSocketDisconnect):
             session.receive_text()
+
+
+def test_the_versions_of_the_support_matrix_are_those_that_the_package_asks_for() -> None:
+    page = (ROOT / "docs/support-matrix.md").read_text(encoding="utf-8").partition("## Versions")[2]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = " ".join([*project["dependencies"], *project["optional-dependencies"]["testing"]])
+
+    for name, *versions in re.findall(r"^\| (\w+) \| ([\d.]+) and later(?:; ([\d.]+))?", page, re.MULTILINE):
+        for version in filter(None, versions):
+            assert f"{name.lower()}>={version} " in f"{asked} ".replace(",", " "), name
+    supported = [each.removeprefix("Programming Language :: Python :: ") for each in project["classifiers"]]
+    [pythons] = re.findall(r"^\| Python \| ([\d., ]+);", page, re.MULTILINE)
+    assert pythons.split(", ") == [each for each in supported if each.startswith("3.")]
 
 
 class Issuer:
