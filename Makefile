@@ -57,10 +57,11 @@ test-all: ## The tests on every Python of $(PYTHONS) that is there
 	  else echo "== $$python: not found, skipped"; fi; \
 	done
 
-# The theme's advertisement of its successor is not a warning about the site.
+# The theme's advertisement of its successor is not a warning about the site. Not --quiet: what isn't printed isn't
+# counted as a warning either.
 docs: export NO_MKDOCS_2_WARNING = 1
 docs: $(VENV)/.ready ## Build the documentation site into .cache/site; a warning is an error
-	$(BIN)/mkdocs build --quiet --strict
+	$(BIN)/mkdocs build --strict
 
 docs-serve: export NO_MKDOCS_2_WARNING = 1
 docs-serve: $(VENV)/.ready ## Serve the documentation site on this machine, and build it anew when a page changes

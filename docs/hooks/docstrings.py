@@ -14,7 +14,7 @@ __all__ = ["Docstrings", "markdown"]
 
 _LITERAL: Final = re.compile(r"^(?P<before>.*?)::\n\n(?P<block>(?:(?: {4}.*)?\n)*(?: {4}.*\S.*)(?:\n|$))", re.MULTILINE)
 _PAGE: Final = re.compile(r"\bdocs/(?P<name>[\w-]+)\.md\b")
-_FACTS: Final = "[facts sheet](../api-gateway-facts.html)"
+_FACTS: Final = "[facts sheet](../api-gateway-facts.md)"
 _PYTHON: Final = re.compile(r"^(?:async def|class|def|from|import|@|\w+ = )", re.MULTILINE)
 
 
@@ -37,4 +37,4 @@ def markdown(docstring: str) -> str:
         block = dedent(found["block"]).strip("\n")
         return f"{before}```{'python' if _PYTHON.search(block) else 'text'}\n{block}\n```\n"
 
-    return _PAGE.sub(r"[\g<0>](../\g<name>.html)", _LITERAL.sub(fence, docstring)).replace("facts sheet", _FACTS)
+    return _PAGE.sub(r"[\g<0>](../\g<name>.md)", _LITERAL.sub(fence, docstring)).replace("facts sheet", _FACTS)

@@ -87,5 +87,5 @@ def test_an_example_of_a_docstring_becomes_a_fence_and_a_page_a_link() -> None:
     assert markdown("Do it::\n\n    x = 1\n\n    y = 2\n\nThen rest.") == (
         "Do it:\n\n```python\nx = 1\n\ny = 2\n```\n\nThen rest."
     )
-    assert markdown("See docs/dev.md.") == "See [docs/dev.md](../dev.html)."
+    assert markdown("See docs/dev.md.") == "See [docs/dev.md](../dev.md)."
     assert markdown("Errors.\n\n::\n\n    a\n    └── b\n") == "Errors.\n\n```text\na\n└── b\n```\n"
