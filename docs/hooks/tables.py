@@ -7,6 +7,7 @@ writes what belongs between them; a test says which page is out of date.
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -156,13 +157,14 @@ def _option(option: TyperOption) -> tuple[str, str, str]:
     if not option.is_flag:
         names = [f"{name} {_takes(option)}" for name in names]
     again = " It can be repeated." if option.multiple else ""
-    return ", ".join(f"`{name}`" for name in names), _default(option), _flat(f"{option.help}{again}")
+    return _flat(", ".join(f"`{name}`" for name in names)), _default(option), _flat(f"{option.help}{again}")
 
 
 def _takes(parameter: TyperArgument | TyperOption) -> str:
     """Return the placeholder of a value."""
-    if choices := getattr(parameter.bare_type, "__members__", None):
-        return "|".join(member.value for member in choices.values())
+    kind = parameter.type_descriptor.annotation
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return "|".join(member.value for member in kind)
     return parameter.metavar or (parameter.name or "").removeprefix("as_").replace("_", "-").upper()
 
 

@@ -14,6 +14,7 @@ from gatesocket.emulator.server import Application, Server
 from gatesocket.emulator.stack import Stack
 from gatesocket.emulator.template import load
 from support.pages import Shown
+from support.served_lives import InTheTest, Life, Uvicorn
 
 PATIENCE = 30  # s: functions start cold on a busy machine
 
@@ -25,6 +26,17 @@ def test_nothing_of_the_tutorial_would_be_lost(show: Callable[..., Shown]) -> No
 
     assert report.exit_code == 0, report.output
     assert "websocket.receive_json()" in report.output
+
+
+@pytest.mark.parametrize("life", [Uvicorn(), InTheTest()], ids=lambda life: life.name)
+def test_work_that_takes_long_is_accepted_and_done(life: Life, show: Callable[..., Shown]) -> None:
+    app = show("docs/tutorial.md")["app"]
+
+    with life.serve(app) as client, client.connect("/ws/work") as socket:
+        socket.send("100")
+        heard = {socket.receive(), socket.receive()}  # in either order
+
+    assert heard == {"accepted", '{"below":100,"primes":25}'}
 
 
 @pytest.mark.slow

@@ -19,10 +19,12 @@ from types import ModuleType
 from typing import Any, Final
 
 import pytest
+from starlette.types import Message
+from starlette.websockets import WebSocket
 
 from gatesocket.jobs import drain
 
-__all__ = ["PAGES", "Block", "Shown", "blocks", "name_of"]
+__all__ = ["PAGES", "Block", "Shown", "blocks", "name_of", "silent_socket"]
 
 ROOT: Final = Path(__file__).parents[2]
 GIVEN: Final = ROOT / "tests" / "docs" / "given"
@@ -138,6 +140,18 @@ class Shown:
             asyncio.get_event_loop().run_until_complete(_finished(eval(code, vars(module))))
         else:
             exec(code, vars(module))
+
+
+def silent_socket() -> WebSocket:
+    """Return the socket of a client that only connects, for pages that send without a route."""
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        pass
+
+    return WebSocket({"type": "websocket", "headers": []}, receive, send)
 
 
 async def _finished(running: Coroutine[Any, Any, None]) -> None:

@@ -1,17 +1,7 @@
-from fastapi import WebSocket
-
 from gatesocket import ConnectionManager
+from support.pages import silent_socket
 
 manager = ConnectionManager()
 
-
-async def receive():
-    return {"type": "websocket.connect"}
-
-
-async def send(message):
-    pass
-
-
-websocket = WebSocket({"type": "websocket", "headers": []}, receive, send)
+websocket = silent_socket()
 await manager.connect(websocket)
