@@ -60,7 +60,9 @@ def test_a_module_that_a_page_names_is_public() -> None:
     texts = [page.read_text(encoding="utf-8") for page in PAGES if page.stem != "api-gateway-facts"]
     imported = {name for text in texts for name in re.findall(r"^from (gatesocket\.[\w.]+) import", text, re.MULTILINE)}
 
-    assert imported <= set(public_modules())
+    for name in sorted(imported - set(public_modules())):
+        page = f"reference/{name.removeprefix('gatesocket.')}.md"
+        raise AssertionError(f"a page shows {name}: add '- {name}: {page}' to the reference in mkdocs.yml's nav")
 
 
 def test_every_command_option_and_setting_is_in_a_page() -> None:
