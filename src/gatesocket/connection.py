@@ -3,6 +3,7 @@
 `LocalConnection` is a socket that this process holds; its counterpart in the cloud is `gatesocket.run.Run`.
 """
 
+import asyncio
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable
@@ -123,6 +124,8 @@ class LocalConnection:
         self._websocket = websocket
         self._registry = registry
         self._gateway = gateway
+        self.task: Final = asyncio.current_task()
+        """What runs the route, which is what registers a connection."""
 
     async def enter(self, groups: Iterable[str], user: str | None) -> None:
         """Register the connection; see `Connection.enter`."""

@@ -9,12 +9,11 @@ import pytest
 from starlette.websockets import WebSocket
 
 from gatesocket import WebSocketHandler
-from gatesocket.emulator.activity import Activity, Place, Waits
+from gatesocket.emulator.activity import Activity, Waits
 from gatesocket.emulator.events import Handshake
 from gatesocket.emulator.samples import SAMPLE_CONNECTION, SampleConnection
-from gatesocket.emulator.waiting import Waiting, connections_of, places_of
+from gatesocket.emulator.waiting import Waiting, connections_of
 from gatesocket.gateway.fake import FakeGateway
-from gatesocket.hibernation.snapshot import Frame, Snapshot
 from gatesocket.registry.memory import MemoryRegistry
 
 NOW = 4_102_444_800_000  # in 2100: a connection that began long ago is taken for one that has expired
@@ -89,13 +88,6 @@ async def test_a_record_that_cannot_be_read_is_named(caplog: pytest.LogCaptureFi
     assert told == []
     (line,) = caplog.messages
     assert line.startswith(f"it can't be told where connection {SAMPLE_CONNECTION} waits: ")
-
-
-def test_a_function_that_is_not_loaded_here_is_named_without_its_line() -> None:
-    snapshot = Snapshot((Frame("elsewhere:chat#1a2b", 1, direct=True, locals={"room": "lobby", ".1": 5}),))
-    (place,) = places_of(snapshot.dump())
-    assert place == Place("elsewhere:chat", None, None, ("room",))
-    assert str(place) == "elsewhere:chat (room)"
 
 
 def test_an_event_tells_whose_routes_it_wakes() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from gatesocket.emulator.answers import Answer, Failed
 from gatesocket.emulator.effects import Accept, Close, Refuse, SendText
 from gatesocket.emulator.report import Report
+from gatesocket.whereabouts import Place
 
 __all__ = [
     "Activity",
@@ -100,23 +101,6 @@ class Reported:
 
     function: str
     report: Report
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where one function of a hibernating route waits."""
-
-    function: str
-    """Module and qualified name."""
-    file: str | None
-    """None if the function runs in another process, so that its source isn't at hand."""
-    line: int | None
-    names: tuple[str, ...]
-    """The locals that are kept."""
-
-    def __str__(self) -> str:
-        where = f"{self.file}:{self.line}" if self.file else self.function
-        return f"{where} ({', '.join(self.names)})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,16 @@
 
 import asyncio
 import logging
-from contextlib import suppress
 from typing import Any
 
 from gatesocket.clock import Clock, milliseconds
-from gatesocket.emulator.activity import Place, Waits, Watch
+from gatesocket.emulator.activity import Waits, Watch
 from gatesocket.events import Wake, parse
-from gatesocket.exceptions import GatesocketError, SnapshotError, UnexpectedEvent
-from gatesocket.hibernation.snapshot import Frame, Snapshot
-from gatesocket.hibernation.units import unit_named
+from gatesocket.exceptions import GatesocketError, UnexpectedEvent
 from gatesocket.registry.base import Registry
+from gatesocket.whereabouts import places_of
 
-__all__ = ["Waiting", "connections_of", "places_of"]
+__all__ = ["Waiting", "connections_of"]
 
 logger = logging.getLogger("gatesocket.emulator")
 
@@ -62,21 +60,3 @@ def connections_of(event: Any) -> list[str]:
     if isinstance(parsed, tuple):
         return list(dict.fromkeys(item.connection_id for item in parsed if isinstance(item, Wake)))
     return [parsed.connection_id]
-
-
-def places_of(snapshot: bytes) -> tuple[Place, ...]:
-    """Return where the route in a snapshot waits, outermost function first.
-
-    Raises:
-        SnapshotError: it can't be read.
-    """
-    return tuple(map(_place, Snapshot.load(snapshot).frames))
-
-
-def _place(frame: Frame) -> Place:
-    names = tuple(sorted(name for name in frame.locals if not name.startswith(".")))
-    # Not found where it isn't loaded, in another process, or has changed, which its handler will say.
-    with suppress(SnapshotError):
-        unit = unit_named(frame.key)
-        return Place(frame.name, unit.source.file, unit.points[frame.point].line, names)
-    return Place(frame.name, None, None, names)

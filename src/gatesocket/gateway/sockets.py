@@ -37,6 +37,11 @@ class SocketGateway:
         """Forget a socket; forgetting one that isn't attached is harmless."""
         self._sockets.pop(connection_id, None)
 
+    def websocket(self, connection_id: str) -> WebSocket | None:
+        """Return the socket of a connection; None if it isn't attached."""
+        socket = self._sockets.get(connection_id)
+        return None if socket is None else socket.websocket
+
     async def post(self, connection_id: str, text: str) -> None:
         """Send one text message; see `GatewayClient.post`."""
         wire_bytes(text)
