@@ -13,10 +13,12 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 
-from chat import lessons
+from chat import lessons, whereabouts
 from chat.messages import (
+    Accepted,
     Announced,
     Delivered,
+    IsTyping,
     Joined,
     Left,
     Name,
@@ -30,8 +32,10 @@ from chat.messages import (
     TellUser,
     Text,
     Told,
+    Typing,
     Welcome,
     Who,
+    Work,
 )
 from gatesocket import ConnectionManager
 from gatesocket.asyncapi import add_asyncapi
@@ -49,6 +53,7 @@ manager = ConnectionManager()
 
 # Before the chat, because routes are tried in order: "/ws/{room}" would take "/ws/echo" for a room.
 app.include_router(lessons.router)
+app.include_router(whereabouts.router)
 
 
 async def people(room: str) -> list[str]:
@@ -71,7 +76,7 @@ async def chat(websocket: WebSocket, room: Room, name: Name = "guest") -> None:
         await manager.send_personal_message(envelope(welcome), websocket)
         if newcomer:
             await manager.broadcast(envelope(Joined(name=name)), group=room, exclude=[websocket])
-        incoming = messages(websocket, Say | TellUser | TellConnection | Who | Ping)
+        incoming = messages(websocket, Say | TellUser | TellConnection | Typing | Who | Work | Ping)
         async for message in incoming:
             match message:
                 case Say(text=text):
@@ -80,6 +85,11 @@ async def chat(websocket: WebSocket, room: Room, name: Name = "guest") -> None:
                 case TellUser() | TellConnection():
                     told = Told(name=name, connection=connection, text=message.text)
                     await incoming.reply(Delivered(sent=await deliver(message, told)))
+                case Typing():
+                    await manager.broadcast(envelope(IsTyping(name=name)), group=room, exclude=[websocket])
+                case Work(below=below):
+                    await incoming.reply(Accepted())
+                    await lessons.count_primes.reply_to(connection=connection).enqueue(connection, incoming.id, below)
                 case Who():
                     await incoming.reply(People(people=await people(room)))
                 case Ping():

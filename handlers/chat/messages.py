@@ -7,6 +7,7 @@ the name of the model. A client may add an *id*; what the server answers to that
     "say"              {"text": …}                              nothing: the room hears "said"
     "tell-user"        {"user": …, "text": …}                   "delivered"    {"sent": …}
     "tell-connection"  {"connection": …, "text": …}             "delivered"    {"sent": …}
+    "typing"                                                    nothing: the others hear "is-typing"
     "who"                                                       "people"       {"people": […]}
     "ping"                                                      "pong"
     "work"             {"below": …}                             "accepted", "progress" …, "done"
@@ -17,6 +18,7 @@ the name of the model. A client may add an *id*; what the server answers to that
     "joined", "left"   {"name": …}
     "said"             {"name": …, "text": …, "number": …}
     "told"             {"name": …, "connection": …, "text": …}
+    "is-typing"        {"name": …}
     "announced"        {"text": …}
 
 What comes in was written by anybody, so its fields say exactly what they may hold.
@@ -32,6 +34,7 @@ __all__ = [
     "Authenticated",
     "Delivered",
     "Done",
+    "IsTyping",
     "Joined",
     "Left",
     "Name",
@@ -46,6 +49,7 @@ __all__ = [
     "TellUser",
     "Text",
     "Told",
+    "Typing",
     "Welcome",
     "Who",
     "Work",
@@ -84,6 +88,10 @@ class TellConnection(Data):
 
     connection: Annotated[str, StringConstraints(min_length=1, max_length=128)]
     text: Text
+
+
+class Typing(Data):
+    """A text is being written. Say it again every few seconds for as long as it is: nobody is told that it stopped."""
 
 
 class Who(Data):
@@ -176,6 +184,12 @@ class Told(Data):
     connection: str
     """Where it came from, and where an answer goes."""
     text: str
+
+
+class IsTyping(Data):
+    """Somebody is writing a text, or was until some seconds ago."""
+
+    name: str
 
 
 class Announced(Data):

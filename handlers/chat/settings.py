@@ -1,9 +1,10 @@
 """What a deployment of the chat can set, and the token check that needs it."""
 
 import hmac
+import os
 from typing import Final
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 __all__ = ["Settings", "is_right", "settings"]
@@ -16,6 +17,9 @@ class Settings(BaseSettings):
 
     token: SecretStr = SecretStr("demo")
     """What the token lessons accept. The default is for demonstrations only: it stands in a public file."""
+
+    show_source: bool = Field(default_factory=lambda: "AWS_LAMBDA_FUNCTION_NAME" not in os.environ)
+    """Whether the page may show where routes wait, and their source. By default nobody is shown it by Lambda."""
 
 
 settings: Final = Settings()

@@ -11,7 +11,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from chat.app import app
 from chat.lessons import count_primes
-from chat.settings import settings
+from chat.settings import Settings, settings
 from gatesocket.backend import Backend, use
 from gatesocket.gateway.fake import FakeGateway
 from gatesocket.registry.memory import MemoryRegistry
@@ -198,6 +198,25 @@ class TestChat:
             says(ann, "ping", "p")
             assert ann.receive_json() == {"type": "pong", "id": "p", "data": {}}
 
+    def test_whoever_types_is_seen_typing_by_the_others_in_the_room(self, client: TestClient) -> None:
+        with joined(client, "lobby", "ann") as ann, joined(client, "lobby", "bob") as bob:
+            assert ann.receive_json()["type"] == "joined"
+            says(ann, "typing")
+            assert bob.receive_json() == {"type": "is-typing", "data": {"name": "ann"}}
+            says(ann, "ping")
+            assert ann.receive_json()["type"] == "pong"
+
+    def test_a_job_can_be_asked_for_in_the_middle_of_a_talk(self, client: TestClient) -> None:
+        with joined(client, "lobby", "ann") as ann, joined(client, "lobby", "bob") as bob:
+            assert ann.receive_json()["type"] == "joined"
+            says(ann, "work", "w1", below=1000)
+            answers = [ann.receive_json() for _ in range(6)]
+            assert [answer["id"] for answer in answers] == ["w1"] * 6
+            assert [answer["type"] for answer in answers] == ["accepted", *["progress"] * 4, "done"]
+            assert answers[-1]["data"] == {"below": 1000, "primes": 168}
+            says(bob, "ping")
+            assert bob.receive_json()["type"] == "pong"
+
     def test_a_personal_message_reaches_every_tab_of_one_person_and_nobody_else(self, client: TestClient) -> None:
         with (
             joined(client, "lobby", "ann") as ann,
@@ -248,7 +267,7 @@ class TestChat:
                 '{"type": "shout", "id": "7"}',
                 "7",
                 "unknown-type",
-                "no type 'shout'; there are ping, say, tell-connection, tell-user, who",
+                "no type 'shout'; there are ping, say, tell-connection, tell-user, typing, who, work",
             ),
             ('{"type": "say", "id": "7", "data": {}}', "7", "invalid", "data.text: Field required"),
             (
@@ -311,6 +330,33 @@ class TestHttp:
             assert client.get("/connections").json() == {"connections": 3}
             assert client.get("/connections?room=two").json() == {"connections": 2}
             assert client.get("/connections?room=empty").json() == {"connections": 0}
+
+    def test_it_can_be_seen_where_the_route_of_a_connection_waits(self, client: TestClient) -> None:
+        with client.websocket_connect("/ws/lobby?name=ann") as ann:
+            connection = ann.receive_json()["data"]["connection"]
+            seen = client.get(f"/connections/{connection}/whereabouts").json()
+        (waiting,) = seen["waiting"]
+        assert (waiting["file"], waiting["function"]) == ("chat/app.py", "chat")
+        line = waiting["source"][waiting["line"] - waiting["first"]]
+        assert line.strip() == "async for message in incoming:"
+        assert {"connection", "incoming", "name", "number", "room", "websocket"} <= set(waiting["names"])
+        if isinstance(client, GatewayTestClient):
+            assert seen["hibernates"]
+            assert 100 < seen["bytes"] < 1000
+        else:
+            assert (seen["hibernates"], seen["bytes"]) == (False, None)
+
+    def test_it_cannot_be_seen_where_nobody_waits(self, client: TestClient) -> None:
+        answer = client.get("/connections/TXzPWdnOjoECGjA=/whereabouts")
+        assert (answer.status_code, answer.json()) == (404, {"detail": "There is no such connection."})
+
+    def test_a_deployment_shows_it_to_nobody(self, client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+        with monkeypatch.context() as patched:
+            patched.setenv("AWS_LAMBDA_FUNCTION_NAME", "chat-http")
+            patched.setattr("chat.whereabouts.settings", Settings())
+            answer = client.get("/connections/TXzPWdnOjoECGjA=/whereabouts")
+        assert answer.status_code == 403
+        assert "CHAT_SHOW_SOURCE=true" in answer.json()["detail"]
 
     def test_who_has_left_is_not_counted(self, client: TestClient) -> None:
         with joined(client, "one", "ann"):

@@ -7,10 +7,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from chat.messages import Joined, Name, Ping, Room, Say, TellConnection, TellUser, Welcome, Who, Work
+from chat.messages import Joined, Name, Ping, Room, Say, TellConnection, TellUser, Typing, Welcome, Who, Work
 from gatesocket.envelopes import BadMessage, Kinds, envelope
 
-KINDS = Kinds[BaseModel](Say, TellUser, TellConnection, Who, Ping, Work)
+KINDS = Kinds[BaseModel](Say, TellUser, TellConnection, Typing, Who, Ping, Work)
 
 
 def is_read(**message: object) -> bool:
@@ -23,7 +23,7 @@ def is_read(**message: object) -> bool:
 
 
 def test_a_message_is_called_as_the_page_calls_it() -> None:
-    assert set(KINDS.by_type) == {"say", "tell-user", "tell-connection", "who", "ping", "work"}
+    assert set(KINDS.by_type) == {"say", "tell-user", "tell-connection", "typing", "who", "ping", "work"}
     assert json.loads(envelope(Joined(name="ann"))) == {"type": "joined", "data": {"name": "ann"}}
 
 

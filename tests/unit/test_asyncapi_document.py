@@ -115,7 +115,7 @@ def test_what_the_reference_app_says_is_read_from_its_source() -> None:
         name: [reference["$ref"].rpartition("/")[2] for reference in operation["messages"]]
         for name, operation in operations.items()
     }
-    assert said["chat.receive"] == ["say", "tell-user", "tell-connection", "who", "ping"]
+    assert said["chat.receive"] == ["say", "tell-user", "tell-connection", "typing", "who", "work", "ping"]
     assert {"welcome", "joined", "said", "told", "people", "left", "ack", "error"} <= set(said["chat.send"])
     assert said["heavy_work.receive"] == ["work"]
 
