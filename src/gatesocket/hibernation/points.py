@@ -119,8 +119,8 @@ class Environment:
                 return base.attribute(name) if base else None
             case ast.Call(func):
                 called = self.known(func)
-                if called and not called.instance and isinstance(called.value, type):
-                    return Known(called.value, instance=True)
+                made = _made_by(called.value) if called and not called.instance else None
+                return Known(made, instance=True) if made else None
         return None
 
     def nested(self, node: FunctionNode) -> "Environment":
@@ -342,6 +342,21 @@ def receives(function: _Receive) -> _Receive:
     """
     _receives.add(function)
     return function
+
+
+def _made_by(value: Any) -> type | None:
+    """The class of what calling *value* makes; None if that can't be told.
+
+    What a function says that it returns is relied on where it is the framework's, `gatesocket.jobs` among it.
+    """
+    if isinstance(value, type):
+        return value
+    if not isinstance(value, FunctionType) or value.__code__.co_flags & inspect.CO_COROUTINE:
+        return None
+    if origin(value.__code__.co_filename) is not Origin.FRAMEWORK:
+        return None
+    made = _returned_by(value)
+    return made if made and _tells(made) else None
 
 
 def _returned_by(value: Any) -> type | None:

@@ -15,6 +15,7 @@ from starlette.websockets import WebSocket
 
 from gatesocket.hibernation.points import Environment, Known, Wait, environment_of, unwrap, wait_of_function
 from gatesocket.hibernation.source import locate
+from gatesocket.jobs import job
 from support.lives import load
 from support.passes import environment, parsed
 
@@ -109,6 +110,15 @@ class Box(Generic[T]):
     async def get(self) -> None: ...
 
 
+@job
+def count(below: int) -> int:
+    return below
+
+
+def made_by_the_app() -> Chat:
+    return Derived()
+
+
 chat = Chat()
 call = Called()
 partly = functools.partial(ask, None)  # type: ignore[arg-type]
@@ -170,6 +180,7 @@ def test_a_limit_on_a_wait_waits_as_that_does(expression: str, expected: Wait) -
     [
         "ws.accept()", "ws.send_text('x')", "ws.close()", "anything.send_json({})", "tell(ws)", "chat.tell(ws)",
         "chat.open(ws)", "asyncio.gather()", "Chat()", "len(ws)", "functools.partial(tell)",
+        "count.enqueue(5)", "count.reply_to(user='ann').enqueue(5)",
     ],
 )  # fmt: skip
 def test_a_send_and_what_is_seen_not_to_receive_never_wait(expression: str) -> None:
@@ -181,6 +192,7 @@ def test_a_send_and_what_is_seen_not_to_receive_never_wait(expression: str) -> N
     [
         "future", "unknown()", "unknown.method()", "table['a'](ws)", "make(ws)", "chat.answer()", "chat.missing()",
         "ask.attribute()", "number()", "asyncio.missing()", "unknown(1)(2)", "Endpoint.receiving(ws)",
+        "made_by_the_app().tell(ws)", "pause().tell(ws)", "asyncio.iscoroutine(ws).tell(ws)",
     ],
 )  # fmt: skip
 def test_what_can_not_be_told_may_wait(expression: str) -> None:
