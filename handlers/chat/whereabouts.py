@@ -42,6 +42,8 @@ class Whereabouts(BaseModel):
     """Whether it is stored in between, or waits in the memory of the server's process."""
     bytes: int | None
     """What is stored."""
+    runs: bool
+    """Whether it runs at this moment, and has waited where *waiting* says before that."""
     version: int
     """Another number means that the route has run meanwhile."""
     waiting: list[Waiting]
@@ -54,10 +56,11 @@ async def where_it_waits(connection: Annotated[str, InPath(max_length=128)]) -> 
         raise HTTPException(403, "This deployment doesn't show its source. CHAT_SHOW_SOURCE=true would have it.")
     found = await whereabouts(connection)
     if found is None:
-        raise HTTPException(404, "There is no such connection.")
+        raise HTTPException(404, "There is no such connection any more.")
     return Whereabouts(
         hibernates=found.stored is not None,
         bytes=found.stored,
+        runs=found.runs,
         version=found.version,
         waiting=[described(place) for place in found.places if place.file is not None],
     )

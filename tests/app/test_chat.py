@@ -348,7 +348,7 @@ class TestHttp:
 
     def test_it_cannot_be_seen_where_nobody_waits(self, client: TestClient) -> None:
         answer = client.get("/connections/TXzPWdnOjoECGjA=/whereabouts")
-        assert (answer.status_code, answer.json()) == (404, {"detail": "There is no such connection."})
+        assert (answer.status_code, answer.json()) == (404, {"detail": "There is no such connection any more."})
 
     def test_a_deployment_shows_it_to_nobody(self, client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
         with monkeypatch.context() as patched:

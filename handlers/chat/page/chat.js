@@ -1,21 +1,29 @@
 // The page: what the reader does becomes messages, what the server says becomes elements.
-// Texts come from strangers. They are only ever set as textContent.
 
 import { Connection } from "../client/connection.js";
 import { addressOf } from "./address.js";
+import { announce } from "./announce.js";
+import { read } from "./commands.js";
+import { $, avatar, button, element } from "./dom.js";
+import * as drawer from "./drawer.js";
+import { watched } from "./frames.js";
+import * as log from "./log.js";
+import { inOrder, summary, typingLine } from "./people.js";
+import { countsOf, recalled, visited } from "./rooms.js";
+import { recall, remember } from "./storage.js";
+import { Throttle, Typists } from "./typing.js";
 
-const LOG_LENGTH = 500; // entries kept
-const TOLD_ONCE = new Set(["joined", "left", "said", "told", "announced"]);
-const $ = (id) => document.getElementById(id);
+const TOLD_ONCE = new Set(["joined", "left", "said", "told", "announced", "is-typing"]);
 
 let connection = null;
 let me = null; // {name, room, connection} as the server welcomed us
 let early = null; // what came on this connection before its welcome; null once that is there
 let people = new Set();
+let rooms = recalled(recall("rooms"));
 let recipient = null; // {name, message}: whom the next text is for; null is everybody
 let unanswered = new Map(); // id of a personal message -> {name, text}, until it is known to be delivered
+let jobs = new Map(); // id of the message that asked for it -> its entry
 let ids = 0;
-let unread = 0;
 let countdown = null;
 
 // ---- joining and leaving
@@ -31,17 +39,15 @@ $("join").addEventListener("submit", (event) => {
   const room = $("room").value.trim();
   if (!name) return;
   remember("name", name);
-  remember("room", room);
-  address.searchParams.set("room", room);
   address.searchParams.delete("name");
-  history.replaceState(null, "", address);
   join(room, name);
+  history.replaceState({ room }, "", address);
 });
 
 $("leave").addEventListener("click", () => {
-  connection.close();
-  connection = null;
-  me = null;
+  leave();
+  showSide(false);
+  drawer.close();
   show(false);
   $("name").focus();
 });
@@ -49,9 +55,11 @@ $("leave").addEventListener("click", () => {
 $("retry").addEventListener("click", () => connection.open());
 
 function join(room, name) {
-  $("entries").replaceChildren();
-  unanswered.clear();
-  choose(null);
+  remember("room", room);
+  rooms = visited(rooms, room);
+  remember("rooms", rooms);
+  address.searchParams.set("room", room);
+  const again = log.enter(room);
   setPeople([]);
   connection = new Connection(addressOf(room, name, gateway), {
     ping: { type: "ping" },
@@ -59,7 +67,9 @@ function join(room, name) {
     ready: ({ type }) => type === "welcome",
     // During a hand-over the same may come through both sockets.
     key: ({ type, data }) => (TOLD_ONCE.has(type) ? JSON.stringify([type, data]) : null),
+    WebSocket: watched(drawer.frames),
   });
+  me = again ? { name, room } : null;
   connection.addEventListener("message", (event) => receive(event.detail));
   connection.addEventListener("state", (event) => showState(event.detail));
   connection.open();
@@ -68,6 +78,65 @@ function join(room, name) {
   $("text").focus();
 }
 
+function leave() {
+  connection.close();
+  connection = null;
+  me = null;
+  choose(null);
+  log.leave();
+}
+
+// ---- rooms
+
+function enter(room) {
+  const { name } = me ?? { name: recall("name") };
+  showSide(false);
+  if (room === $("title").textContent) return;
+  leave();
+  join(room, name);
+}
+
+$("go").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const room = $("other-room").value.trim();
+  $("other-room").value = "";
+  go(room);
+});
+
+/** Enter a room that the reader has chosen: "back" leads to the one before. */
+function go(room) {
+  enter(room);
+  history.pushState({ room }, "", address);
+}
+
+addEventListener("popstate", ({ state }) => {
+  if (connection !== null && state?.room) enter(state.room);
+});
+
+/** Show the rooms; how many connections they have is asked when somebody looks, and not all the time. */
+async function showRooms() {
+  const current = $("title").textContent;
+  const rows = new Map(rooms.map((room) => [room, element("small", "count-of")]));
+  $("rooms").replaceChildren(
+    ...[...rows].map(([room, count]) => {
+      const row = button("room", element("span", "hash", "#"), () => go(room));
+      row.append(element("span", "name", room), count);
+      if (room === current) row.setAttribute("aria-current", "true");
+      return element("li", "", row);
+    }),
+  );
+  for (const [room, count] of await countsOf(rooms)) {
+    if (room === current) continue; // the people beside it say it
+    const row = rows.get(room);
+    row.textContent = count || "";
+    row.title = `${count} connected`;
+  }
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && connection !== null) showRooms();
+});
+
 // ---- what the server says
 
 const on = {
@@ -75,40 +144,59 @@ const on = {
     const back = me !== null;
     me = data;
     setPeople(data.people);
-    if (!connection.handingOver) append(notice(back ? "You are back. What was said in between isn't kept." : `Welcome, ${data.name}.`));
+    drawer.follow(data.connection);
+    if (!connection.handingOver) log.append(log.notice(back ? "You are back. What was said in between isn't kept." : `Welcome, ${data.name}.`));
     // On Lambda two who join in the same moment may not have seen each other yet.
     connection.send({ type: "who" });
+    showRooms();
   },
   people(data) {
     setPeople(data.people);
   },
   joined({ name }) {
     setPeople([...people, name]);
-    append(notice(`${name} joined`));
+    log.append(log.notice(`${name} joined`));
   },
   left({ name }) {
+    typists.ended(name);
     setPeople([...people].filter((other) => other !== name));
-    append(notice(`${name} left`));
+    log.append(log.notice(`${name} left`));
   },
   said({ name, text, number }) {
-    append(message(name, text, { number }));
+    typists.ended(name);
+    log.append(log.message(name, text, { mine: name === me.name, number }));
   },
   told({ name, connection, text }) {
-    append(message(name, text, { personal: "only to you", reply: connection }));
+    const mine = name === me.name;
+    const reply = mine ? null : () => choose(toConnection(name, connection));
+    log.append(log.message(name, text, { mine, personal: "only to you", reply }));
+  },
+  "is-typing"({ name }) {
+    if (name !== me.name) typists.began(name);
   },
   announced({ text }) {
-    append(element("li", "announcement", element("b", "", "Announcement"), element("span", "", text)));
+    log.append(log.announcement(text));
   },
   delivered({ sent }, id) {
     const { name, text } = unanswered.get(id) ?? {};
     if (!unanswered.delete(id)) return;
-    if (sent) append(message(me.name, text, { personal: `only to ${name}` }));
-    else append(notice(`${name} isn't there any more; nothing was sent.`, "error"));
+    if (sent) log.append(log.message(me.name, text, { mine: true, personal: `only to ${name}` }));
+    else log.append(log.notice(`${name} isn't there any more; nothing was sent.`, "error"));
+  },
+  progress({ percent }, id) {
+    jobs.get(id)?.progress(percent);
+  },
+  done({ primes }, id) {
+    jobs.get(id)?.done(`${grouped(primes)} found`);
+    jobs.delete(id);
   },
   error({ detail }, id) {
     unanswered.delete(id);
-    append(notice(`The server didn't understand: ${detail}`, "error"));
+    jobs.get(id)?.failed("refused");
+    jobs.delete(id);
+    log.append(log.notice(`The server didn't understand: ${detail}`, "error"));
   },
+  accepted() {},
   pong() {},
 };
 
@@ -129,16 +217,29 @@ function receive(message) {
 $("composer").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = $("text").value.trim();
-  if (!text) return;
-  const id = `${++ids}`;
-  const sent = recipient
-    ? connection.send({ ...recipient.message, id, data: { ...recipient.message.data, text } })
-    : connection.send({ type: "say", id, data: { text } });
-  if (!sent) return; // the text stays in its field until there is a connection
-  if (recipient) unanswered.set(id, { name: recipient.name, text });
+  if (!text || !act(text)) return; // the text stays in its field until there is a connection
   $("text").value = "";
-  toTheEnd();
+  throttle.sent();
+  log.toTheEnd();
 });
+
+/** Do what was typed; return whether it is done. */
+function act(text) {
+  if (recipient) return tell(text);
+  const { say, primes, announce: announced, mistake } = read(text);
+  if (mistake) log.append(log.notice(mistake, "error"));
+  if (announced) announceIn(me.room, announced).catch(({ message }) => log.append(log.notice(message, "error")));
+  if (primes) return count(primes);
+  return say ? connection.send({ type: "say", id: `${++ids}`, data: { text } }) : !mistake;
+}
+
+function tell(text) {
+  const { name, message } = recipient;
+  const id = `${++ids}`;
+  if (!connection.send({ ...message, id, data: { ...message.data, text } })) return false;
+  unanswered.set(id, { name, text });
+  return true;
+}
 
 $("text").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
@@ -165,14 +266,100 @@ function choose(whom) {
 const toUser = (name) => ({ name, message: { type: "tell-user", data: { user: name } } });
 const toConnection = (name, connection) => ({ name, message: { type: "tell-connection", data: { connection } } });
 
+// ---- typing
+
+const throttle = new Throttle();
+const typists = new Typists((names) => ($("typing").textContent = typingLine(names)));
+
+$("text").addEventListener("input", () => {
+  const heard = recipient === null && people.size > 1 && $("text").value.trim() && !$("text").value.startsWith("/");
+  if (heard && throttle.typed()) connection.send({ type: "typing" });
+});
+
+// ---- more to do
+
+function count(below) {
+  const id = `${++ids}`;
+  if (!connection.send({ type: "work", id, data: { below } })) return false;
+  const job = log.job(`Primes below ${grouped(below)}`);
+  jobs.set(id, job);
+  log.append(job.entry);
+  return true;
+}
+
+async function announceIn(room, text) {
+  const reached = await announce(room, text);
+  log.append(log.notice(`Announced to ${grouped(reached)} ${reached === 1 ? "connection" : "connections"}`));
+}
+
+for (const what of ["announce", "primes"]) {
+  $(`${what}-open`).addEventListener("click", () => {
+    $("more").open = false;
+    $("announce-room").textContent = me?.room ?? $("title").textContent;
+    $("announce-error").hidden = true;
+    $(what).showModal();
+  });
+  $(what).querySelector("[data-close]").addEventListener("click", () => $(what).close());
+}
+
+$("announce-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const room = event.target.elements.scope.value === "room" ? $("announce-room").textContent : null;
+  try {
+    await announceIn(room, $("announcement").value.trim());
+    $("announcement").value = "";
+    $("announce").close();
+  } catch ({ message }) {
+    $("announce-error").textContent = message;
+    $("announce-error").hidden = false;
+  }
+});
+
+$("primes-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (!count($("below").valueAsNumber)) log.append(log.notice("There is no connection to ask through.", "error"));
+  $("primes").close();
+  log.toTheEnd();
+});
+
+addEventListener("click", ({ target }) => {
+  if (!$("more").contains(target)) $("more").open = false;
+});
+$("more").addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || !$("more").open) return;
+  $("more").open = false;
+  $("more").querySelector("summary").focus();
+});
+
+const grouped = (number) => number.toLocaleString("en");
+
 // ---- showing
 
 function show(chatting) {
-  $("chat").hidden = !chatting;
-  $("leave").hidden = !chatting;
+  for (const id of ["chat", "drawer-toggle", "side-toggle"]) $(id).hidden = !chatting;
   $("welcome").hidden = chatting;
   if (!chatting) $("title").textContent = "Gatesocket chat";
 }
+
+/** Show rooms and people where they have no place of their own, or hide them. */
+function showSide(open) {
+  document.body.classList.toggle("side-open", open);
+  $("side-toggle").setAttribute("aria-expanded", String(open));
+  $("talk").inert = open;
+  if (!open) return;
+  showRooms();
+  $("rooms").querySelector("button").focus();
+}
+
+$("side-toggle").addEventListener("click", () => showSide(!document.body.classList.contains("side-open")));
+$("side").addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || !document.body.classList.contains("side-open")) return;
+  showSide(false);
+  $("side-toggle").focus();
+});
+addEventListener("click", ({ target }) => {
+  if (!$("side").contains(target) && !$("side-toggle").contains(target)) showSide(false);
+});
 
 const STATES = {
   connecting: "Connecting",
@@ -188,8 +375,13 @@ function showState({ state, delay, reason }) {
   $("state").textContent = STATES[state];
   $("send").disabled = state !== "open";
   $("retry").hidden = state !== "waiting" && state !== "refused";
-  if (state === "refused") append(notice(`The server closed the connection: ${reason || "no reason given"}`, "error"));
-  if (state !== "open") forgetUnanswered();
+  if (state === "refused") log.append(log.notice(`The server closed the connection: ${reason || "no reason given"}`, "error"));
+  if (state !== "open") {
+    forgetUnanswered();
+    typists.clear();
+    drawer.follow(null);
+  }
+  showSummary();
 
   clearInterval(countdown);
   $("countdown").textContent = "";
@@ -203,17 +395,21 @@ function showState({ state, delay, reason }) {
 
 function forgetUnanswered() {
   for (const { name, text } of unanswered.values()) {
-    append(notice(`The connection was lost before it was known whether ${name} got “${text}”.`, "error"));
+    log.append(log.notice(`The connection was lost before it was known whether ${name} got “${text}”.`, "error"));
   }
   unanswered.clear();
+  // What a job says goes to the connection that asked for it.
+  for (const job of jobs.values()) job.failed("The connection was lost, and the result with it.");
+  jobs.clear();
 }
 
 function setPeople(names) {
-  people = new Set(names.sort((one, other) => one.localeCompare(other)));
+  people = new Set(inOrder(names, me?.name));
   $("count").textContent = people.size || "";
+  $("alone").hidden = people.size !== 1;
   $("people").replaceChildren(
     ...[...people].map((name) => {
-      const button = element("button", "person", avatar(name), element("span", "", name));
+      const button = element("button", "person", avatar(name), element("span", "name", name));
       button.type = "button";
       button.value = name;
       if (name === me?.name) {
@@ -222,105 +418,25 @@ function setPeople(names) {
       } else {
         button.title = `Write to ${name} only`;
         button.setAttribute("aria-pressed", String(name === recipient?.name));
-        button.addEventListener("click", () => choose(recipient?.name === name ? null : toUser(name)));
+        button.addEventListener("click", () => {
+          showSide(false);
+          choose(recipient?.name === name ? null : toUser(name));
+        });
       }
       return element("li", "", button);
     }),
   );
+  showSummary();
 }
 
-function message(name, text, { number, personal, reply }) {
-  const mine = name === me.name;
-  const head = element("p", "head", element("b", "", mine ? "You" : name), time());
-  if (number) {
-    const count = element("span", "number", `#${number}`);
-    count.title = "Counted by a local variable of the route, which outlives every single message";
-    head.append(count);
-  }
-  if (personal) head.append(element("span", "personal-to", personal));
-  const body = element("div", "body", element("p", "text", text));
-  if (reply && !mine) {
-    const button = element("button", "quiet", "Reply");
-    button.type = "button";
-    button.addEventListener("click", () => choose(toConnection(name, reply)));
-    body.append(button);
-  }
-  const entry = element("li", "message", avatar(name), head, body);
-  entry.classList.toggle("mine", mine);
-  entry.classList.toggle("personal", Boolean(personal));
-  return entry;
+function showSummary() {
+  $("summary").textContent = document.body.dataset.state === "open" && people.size ? summary([...people], me?.name) : "";
 }
 
-function notice(text, kind = "") {
-  const entry = element("li", `notice ${kind}`, text);
-  if (kind === "error") entry.role = "alert";
-  return entry;
-}
-
-function append(entry) {
-  const entries = $("entries");
-  if (entry.classList.contains("notice") && entries.lastElementChild?.isEqualNode(entry)) return;
-  const following = atTheEnd();
-  entries.append(entry);
-  while (entries.childElementCount > LOG_LENGTH) entries.firstElementChild.remove();
-  if (following) toTheEnd();
-  else $("newer").hidden = false;
-  if (document.hidden && !entry.classList.contains("notice")) {
-    unread += 1;
-    document.title = `(${unread}) ${me?.room} · Gatesocket chat`;
-  }
-}
-
-const atTheEnd = () => $("log").scrollHeight - $("log").scrollTop - $("log").clientHeight < 80;
-const toTheEnd = () => ($("log").scrollTop = $("log").scrollHeight);
-
-$("newer").addEventListener("click", toTheEnd);
-$("log").addEventListener("scroll", () => {
-  if (atTheEnd()) $("newer").hidden = true;
+$("copy-address").addEventListener("click", async () => {
+  const copied = await navigator.clipboard.writeText(`${address}`).then(
+    () => "Copied",
+    () => "Copy it from the address bar",
+  );
+  $("copy-address").textContent = copied;
 });
-document.addEventListener("visibilitychange", () => {
-  if (document.hidden) return;
-  unread = 0;
-  document.title = "Gatesocket chat";
-});
-
-function avatar(name) {
-  const circle = element("span", "avatar", [...name][0].toUpperCase());
-  circle.setAttribute("aria-hidden", "true");
-  let hue = 0;
-  for (const letter of name) hue = (hue * 31 + letter.codePointAt(0)) % 360;
-  circle.style.setProperty("--hue", hue);
-  return circle;
-}
-
-function time() {
-  const now = new Date();
-  const stamp = element("time", "", now.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));
-  stamp.dateTime = now.toISOString();
-  return stamp;
-}
-
-function element(tag, className, ...children) {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.append(...children);
-  return made;
-}
-
-// ---- remembering, where the browser lets us
-
-function remember(key, value) {
-  try {
-    localStorage.setItem(`chat-${key}`, value);
-  } catch {
-    // Storage is switched off: the form is empty at the next visit, nothing else.
-  }
-}
-
-function recall(key) {
-  try {
-    return localStorage.getItem(`chat-${key}`);
-  } catch {
-    return null;
-  }
-}
