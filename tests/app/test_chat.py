@@ -1,6 +1,7 @@
 """The reference app, lesson by lesson, from a client's side, in both lives."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,10 +10,11 @@ import pytest
 from starlette.testclient import TestClient, WebSocketDenialResponse, WebSocketTestSession
 from starlette.websockets import WebSocketDisconnect
 
-from chat.app import app
+from chat.app import PAGE, app
 from chat.lessons import count_primes
 from chat.settings import Settings, settings
 from gatesocket.backend import Backend, use
+from gatesocket.client import DIRECTORY
 from gatesocket.gateway.fake import FakeGateway
 from gatesocket.registry.memory import MemoryRegistry
 from gatesocket.testing import GatewayTestClient
@@ -371,8 +373,9 @@ class TestHttp:
         [
             ("/", "text/html"),
             ("/static/chat.css", "text/css"),
+            ("/static/drawer.css", "text/css"),
             ("/static/chat.js", "text/javascript"),
-            ("/static/address.js", "text/javascript"),
+            ("/static/drawer.js", "text/javascript"),
             ("/client/connection.js", "text/javascript"),
             ("/static/icon.svg", "image/svg+xml"),
         ],
@@ -384,7 +387,16 @@ class TestHttp:
 
     def test_the_page_names_no_other_host(self, client: TestClient) -> None:
         page = client.get("/").text
-        scripts = client.get("/static/chat.js").text + client.get("/client/connection.js").text
         assert "//" not in page.replace("wss://", "")
-        assert "http://" not in scripts
-        assert "https://" not in scripts
+        for file in (*PAGE.glob("*.js"), *PAGE.glob("*.css"), DIRECTORY / "connection.js"):
+            text = file.read_text(encoding="utf-8")
+            assert "http://" not in text, file
+            assert "https://" not in text, file
+
+    def test_every_script_that_the_page_imports_is_served(self, client: TestClient) -> None:
+        imported = {
+            name for file in PAGE.glob("*.js") for name in re.findall(r'from "\./(.+?)"', file.read_text("utf-8"))
+        }
+        assert imported == {file.name for file in PAGE.glob("*.js")} - {"chat.js"}
+        for name in imported:
+            assert client.get(f"/static/{name}").headers["content-type"].startswith("text/javascript")

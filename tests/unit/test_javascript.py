@@ -22,8 +22,8 @@ def test_javascript(path: Path) -> None:
     assert "\n# pass 0\n" not in done.stdout
 
 
-def test_there_are_tests_of_the_client_and_of_the_page() -> None:
-    assert [path.name for path in TESTS] == ["asyncapi.test.js", "connection.test.js"]
+def test_there_are_tests_of_the_client_and_of_the_pages() -> None:
+    assert [path.name for path in TESTS] == ["asyncapi.test.js", "chat.test.js", "connection.test.js"]
 
 
 def test_the_client_comes_with_its_types() -> None:

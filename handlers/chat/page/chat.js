@@ -404,7 +404,7 @@ function forgetUnanswered() {
 }
 
 function setPeople(names) {
-  people = new Set(inOrder(names, me?.name));
+  people = new Set(inOrder(names));
   $("count").textContent = people.size || "";
   $("alone").hidden = people.size !== 1;
   $("people").replaceChildren(

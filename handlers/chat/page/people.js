@@ -1,13 +1,13 @@
 // Names of people, in words.
 
-/** Put names in the order in which they are listed: oneself first. */
-export function inOrder(names, me) {
-  return [...new Set(names)].sort((one, other) => (other === me) - (one === me) || one.localeCompare(other, undefined, { numeric: true }));
+/** Put names, each once, in the order in which they are listed. */
+export function inOrder(names) {
+  return [...new Set(names)].sort((one, other) => one.localeCompare(other, undefined, { numeric: true }));
 }
 
 /** Say who is there, in a few words. */
 export function summary(names, me) {
-  const others = inOrder(names, me).filter((name) => name !== me);
+  const others = inOrder(names).filter((name) => name !== me);
   if (!others.length) return "only you";
   if (others.length === 1) return `you and ${others[0]}`;
   if (others.length === 2) return `you, ${others[0]} and ${others[1]}`;
