@@ -11,8 +11,8 @@ STACK_VENV ?= .venv-stack
 ARCHITECTURE ?= arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser test-slow test-nightly test-foreign test-all docs docs-serve docs-tables build \
-  build-authorizer check-stack bench lint types format lock clean
+.PHONY: help run test test-browser screenshots test-slow test-nightly test-foreign test-all docs docs-serve docs-tables \
+  build build-authorizer check-stack bench lint types format lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ test: $(VENV)/.ready lint types ## Lint, types, and the tests with 100 % branch 
 # By themselves, and unmeasured: a browser, a server and two tabs want the machine's cores.
 test-browser: $(VENV)/.ready ## The chat and the AsyncAPI page in Chromium, in every life
 	$(BIN)/python -m pytest -m browser $(ARGS)
+
+screenshots: $(VENV)/.ready ## Take the README's pictures of the chat anew; look at them before you commit them
+	GATESOCKET_SCREENSHOTS=1 $(BIN)/python -m pytest tests/browser/test_screenshots.py
 
 test-slow: $(VENV)/.ready ## The long suites: generated programs, killed processes, benchmarks, the checks of a stack
 	$(BIN)/python -m pytest -m slow $(ARGS)

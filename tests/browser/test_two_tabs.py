@@ -2,52 +2,17 @@
 
 import json
 import urllib.request
-from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Locator, Page, WebSocketRoute, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
+from support.chat_page import OpenTab, join, log, message, people, person, state, write
 from support.servers import Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
-OpenTab = Callable[..., Page]
-
 # For what only the page does: any server will do.
 the_page_alone = pytest.mark.parametrize("server", ["uvicorn"], indirect=True)
-
-
-def join(tab: Page, room: str, name: str) -> None:
-    tab.get_by_label("Your name").fill(name)
-    tab.get_by_label("Room", exact=True).fill(room)
-    tab.get_by_role("button", name="Join").click()
-    expect(state(tab)).to_have_text("Connected")
-
-
-def write(tab: Page, text: str) -> None:
-    field = tab.get_by_label("Message", exact=True)
-    field.fill(text)
-    field.press("Enter")
-
-
-def state(tab: Page) -> Locator:
-    return tab.get_by_role("status")
-
-
-def log(tab: Page) -> Locator:
-    return tab.get_by_role("log")
-
-
-def people(tab: Page) -> Locator:
-    return tab.get_by_role("region", name="In the room").get_by_role("button")
-
-
-def message(tab: Page, text: str) -> Locator:
-    return log(tab).get_by_role("listitem").filter(has_text=text)
-
-
-def person(tab: Page, name: str) -> Locator:
-    return people(tab).filter(has_text=name)
 
 
 def test_two_tabs_chat(open_tab: OpenTab) -> None:
