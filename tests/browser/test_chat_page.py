@@ -404,8 +404,8 @@ class TestOnAnyScreen:
         join(tab, "named", "Ann")
         open_drawer(tab)
         for role in ("button", "textbox", "list", "region", "complementary"):
-            for number in range(tab.get_by_role(role).count()):  # type: ignore[arg-type]
-                control = tab.get_by_role(role).nth(number)  # type: ignore[arg-type]
+            for number in range(tab.get_by_role(role).count()):
+                control = tab.get_by_role(role).nth(number)
                 if role != "list" or control.get_attribute("tabindex"):
                     expect(control).to_have_accessible_name(re.compile(r"\S"))
 

@@ -117,6 +117,7 @@ def test_what_the_reference_app_says_is_read_from_its_source() -> None:
     }
     assert said["chat.receive"] == ["say", "tell-user", "tell-connection", "typing", "who", "work", "ping"]
     assert {"welcome", "joined", "said", "told", "people", "left", "ack", "error"} <= set(said["chat.send"])
+    assert {"accepted", "progress", "done"} <= set(said["chat.send"])  # what its job says
     assert said["heavy_work.receive"] == ["work"]
 
 

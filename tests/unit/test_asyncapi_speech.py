@@ -16,6 +16,7 @@ from gatesocket.asyncapi.speech import Speech, speech_of
 from gatesocket.envelopes import Ack, Envelope, Error, envelope
 from gatesocket.hibernation import prepare
 from gatesocket.hibernation.discover import discover
+from gatesocket.jobs import Enqueuer, Job, job
 from gatesocket.messages import Messages, messages
 
 manager = ConnectionManager()
@@ -124,6 +125,38 @@ async def by_a_manager(websocket: WebSocket) -> None:
     await manager.send_to_user("ann", Said(text="ann"))
 
 
+@job
+async def render(user: str, pages: int) -> str | None:
+    await manager.send_to_user(user, {"begun": pages})
+    if not pages:
+        return None
+
+    def name() -> int:
+        return 5  # not of the job
+
+    return f"{pages} pages: {name()}"
+
+
+@job
+def log(text: str) -> None:
+    return
+
+
+async def by_jobs(websocket: WebSocket) -> None:
+    await render.enqueue("ann", 5)
+    await log.reply_to(user="ann").enqueue("rendered")
+
+
+async def by_the_reply_of_a_job(websocket: WebSocket) -> None:
+    await render.reply_to(user="ann").enqueue("ann", 5)
+
+
+async def by_a_job_that_is_passed(websocket: WebSocket, passed: Job[[], str], enqueuer: Enqueuer[[]]) -> None:
+    await passed.enqueue()
+    await passed.reply_to(user="ann").enqueue()
+    await enqueuer.enqueue()
+
+
 @pytest.mark.parametrize(
     ("endpoint", "received", "sent"),
     [
@@ -139,6 +172,9 @@ async def by_a_manager(websocket: WebSocket) -> None:
         (awaited, [], [Said]),
         (nobody_knows_what, [], [Any]),
         (by_a_manager, [], [JsonValue, str, Said]),
+        (by_jobs, [], [JsonValue]),
+        (by_the_reply_of_a_job, [], [JsonValue, str]),
+        (by_a_job_that_is_passed, [], []),
     ],
 )
 def test_what_is_received_and_sent_is_read_from_the_source(
@@ -242,3 +278,15 @@ def test_a_function_without_source_tells_nothing() -> None:
     namespace: dict[str, Any] = {}
     exec("async def endpoint(websocket): await websocket.receive_text()", namespace)
     assert spoken_by(namespace["endpoint"]) == Speech()
+
+
+def test_a_job_without_source_is_told_nothing_of() -> None:
+    namespace: dict[str, Any] = {"__name__": "nowhere"}
+    exec("def build(): return 'built'", namespace)
+    namespace["job"] = job(namespace["build"])
+
+    async def building(websocket: WebSocket) -> None:
+        await made.reply_to(user="ann").enqueue()
+
+    made: Job[[], str] = namespace["job"]
+    assert spoken_by(building) == Speech()

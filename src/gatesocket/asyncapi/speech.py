@@ -8,6 +8,7 @@ own functions::
         await websocket.send_json(Said(text=text))          # sends Said
         await manager.broadcast(f"somebody said {text}")    # sends str
         await manager.broadcast(news.get())                 # sends Any: what it is can't be told
+        await render.reply_to(user=name).enqueue(text)      # sends what the job sends, and what it returns
 
 What a route says is told by Python types. ``Envelope[Say]`` is what `gatesocket.messages` makes of a model. Four types
 stand for what has no model: ``str`` is a text, ``bytes`` are bytes, `pydantic.JsonValue` is any JSON and ``Any`` is
@@ -15,6 +16,7 @@ anything.
 """
 
 import ast
+import inspect
 import typing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +31,8 @@ from gatesocket.envelopes import Ack, Envelope, Error, envelope, kinds_in
 from gatesocket.hibernation.origin import Origin, origin
 from gatesocket.hibernation.points import Environment, Known, environment_of, unwrap
 from gatesocket.hibernation.source import NoSource, locate
+from gatesocket.hibernation.syntax import inside
+from gatesocket.jobs import Enqueuer, Job
 from gatesocket.manager import ConnectionManager
 from gatesocket.messages import Messages, messages
 
@@ -52,6 +56,8 @@ _MANAGED: Final = {
     for name, position in (("broadcast", 0), ("send_personal_message", 0), ("send_to", 1), ("send_to_user", 1))
 }
 """A manager's methods that send, and which argument is the message."""
+
+_ENQUEUES: Final = (vars(Job)["enqueue"], vars(Enqueuer)["enqueue"])
 
 _DUMPS: Final = frozenset({"model_dump", "model_dump_json"})
 
@@ -117,6 +123,8 @@ class _Listening:
             self.answers |= {Envelope[Ack]: None, Envelope[Error]: None}
         elif callee is vars(Messages)["reply"]:
             self.sent[names.enveloped(_argument(call, 0, "answer"))] = None
+        elif callee in _ENQUEUES and isinstance(call.func, ast.Attribute):
+            self._enqueued(call.func.value, names)
         elif callee in _MANAGED:
             self.sent[names.kind(_argument(call, _MANAGED[callee], "message"), Any)] = None
         elif isinstance(call.func, ast.Attribute) and (known is None or vars(WebSocket).get(call.func.attr) is callee):
@@ -128,6 +136,21 @@ class _Listening:
                 self.sent[names.kind(_argument(call, 0, "data"), _SENT[method])] = None
         elif callee is not None:
             self.follow(callee)
+
+    def _enqueued(self, enqueuer: ast.expr, names: "_Names") -> None:
+        """Read a job: what it sends by itself, and what it returns where ``job.reply_to(…)`` has that sent."""
+        match enqueuer:
+            case ast.Call(ast.Attribute(node, "reply_to")):
+                replies = True
+            case node:
+                replies = False
+        known = names.known(node)
+        if known is None or not isinstance(known.value, Job):
+            return
+        function = inspect.unwrap(known.value)
+        self.follow(function)
+        if replies:
+            self.sent |= dict.fromkeys(_results(function))
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +232,21 @@ def _returned(function: FunctionType | None) -> type[BaseModel] | None:
     except (NameError, TypeError):  # an annotation for type checkers only
         return None
     return returned if _is_model(returned) else None
+
+
+def _results(function: FunctionType) -> Iterator[Any]:
+    """Iterate over what a job returns and has sent: all but None."""
+    try:
+        node = locate(function).node
+    except NoSource:
+        return
+    names = _Names(environment_of(function, node), _assigned(node))
+    for statement in inside(*node.body):
+        match statement:
+            case ast.Return(ast.Constant(None) | None):
+                continue
+            case ast.Return(value):
+                yield names.kind(value, Any)
 
 
 def _assigned(node: ast.FunctionDef | ast.AsyncFunctionDef) -> dict[str, ast.expr]:
