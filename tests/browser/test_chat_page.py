@@ -4,9 +4,9 @@ import json
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, Route, WebSocketRoute, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
-from support.chat_page import OpenTab, join, log, message, people, person, state, write
+from support.chat_page import OpenTab, join, log, message, people, person, scripted, state, write
 from support.servers import Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
@@ -304,20 +304,6 @@ def woken(drawer: Locator) -> int:
     found = re.search(r"Woken (\w+)( times)? so far", drawer.inner_text())
     assert found is not None
     return 1 if found[1] == "once" else int(found[1])
-
-
-def scripted(tab: Page, names: tuple[str, ...] = ("Ann", "Bob")) -> list[WebSocketRoute]:
-    """Answer every socket that *tab* opens with a welcome; return them, the latest last."""
-    opened: list[WebSocketRoute] = []
-    welcome = {"room": "r", "name": "Ann", "connection": "c", "people": list(names)}
-
-    def accept(socket: WebSocketRoute) -> None:
-        opened.append(socket)
-        socket.on_message(lambda _: None)
-        socket.send(json.dumps({"type": "welcome", "data": welcome}))
-
-    tab.route_web_socket("**", accept)
-    return opened
 
 
 @the_page_alone

@@ -4,9 +4,9 @@ import json
 import urllib.request
 
 import pytest
-from playwright.sync_api import Page, WebSocketRoute, expect
+from playwright.sync_api import WebSocketRoute, expect
 
-from support.chat_page import OpenTab, join, log, message, people, person, state, write
+from support.chat_page import OpenTab, join, log, message, people, person, scripted, state, write
 from support.servers import Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
@@ -238,18 +238,6 @@ class TestAgainstAScript:
         {"type": "welcome", "data": {"room": "r", "name": "Ann", "connection": "c", "people": ["Ann", "Bob"]}}
     )
 
-    def scripted(self, tab: Page) -> list[WebSocketRoute]:
-        """Answer every socket that *tab* opens with a welcome; return them, the latest last."""
-        opened: list[WebSocketRoute] = []
-
-        def accept(socket: WebSocketRoute) -> None:
-            opened.append(socket)
-            socket.on_message(lambda _: None)
-            socket.send(self.WELCOME)
-
-        tab.route_web_socket("**", accept)
-        return opened
-
     def test_what_overtakes_the_welcome_counts_after_it(self, open_tab: OpenTab) -> None:
         """On Lambda a welcome waits for the end of the handshake; what others send then doesn't."""
         tab = open_tab()
@@ -273,7 +261,7 @@ class TestAgainstAScript:
     def test_nothing_is_wider_than_a_phone_while_the_server_is_away(self, open_tab: OpenTab) -> None:
         tab = open_tab(viewport={"width": 320, "height": 700})
         tab.clock.install(time=0)
-        opened = self.scripted(tab)
+        opened = scripted(tab)
         join(tab, "r", "Ann")
         tab.clock.pause_at(60)
         opened[0].close(code=1001)
@@ -285,7 +273,7 @@ class TestAgainstAScript:
     def test_the_page_comes_back_however_the_connection_ended(self, open_tab: OpenTab, code: int) -> None:
         """1001 is how API Gateway ends one after two hours, 1000 how the Management API does."""
         tab = open_tab()
-        opened = self.scripted(tab)
+        opened = scripted(tab)
         join(tab, "r", "Ann")
         opened[0].close(code=code)
         expect(message(tab, "You are back")).to_be_visible()
@@ -294,7 +282,7 @@ class TestAgainstAScript:
     def test_the_page_stays_away_where_it_is_refused(self, open_tab: OpenTab) -> None:
         tab = open_tab()
         tab.clock.install()
-        opened = self.scripted(tab)
+        opened = scripted(tab)
         join(tab, "r", "Ann")
         opened[0].close(code=1008, reason="not on the list")
         expect(state(tab)).to_have_text("Refused")
@@ -309,7 +297,7 @@ class TestAgainstAScript:
         tab.add_init_script("Math.random = () => 1")  # the longest delay of each draw
         tab.reload()
         tab.clock.install(time=0)
-        opened = self.scripted(tab)
+        opened = scripted(tab)
         join(tab, "r", "Ann")
         tab.clock.pause_at(60)
         away = tab.get_by_text("Reconnecting")
@@ -326,7 +314,7 @@ class TestAgainstAScript:
     def test_a_connection_that_answers_no_ping_is_given_up(self, open_tab: OpenTab) -> None:
         tab = open_tab()
         tab.clock.install()
-        opened = self.scripted(tab)
+        opened = scripted(tab)
         join(tab, "r", "Ann")
         tab.clock.run_for("04:00")
         tab.clock.run_for("00:11")
@@ -335,7 +323,7 @@ class TestAgainstAScript:
 
     def test_a_personal_message_whose_fate_is_unknown_is_named(self, open_tab: OpenTab) -> None:
         tab = open_tab()
-        opened = self.scripted(tab)
+        opened = scripted(tab)
         join(tab, "r", "Ann")
         person(tab, "Bob").click()
         write(tab, "did you get this?")
@@ -346,7 +334,7 @@ class TestAgainstAScript:
         """So the page works with a bare API Gateway address, with no CloudFront in front of it."""
         tab = open_tab()
         tab.goto("/?gateway=wss://abcd1234.execute-api.eu-west-1.amazonaws.com/prod")
-        opened = self.scripted(tab)
+        opened = scripted(tab)
         join(tab, "r", "Ann & co")
         assert opened[0].url == (
             "wss://abcd1234.execute-api.eu-west-1.amazonaws.com/prod?__path=%2Fws%2Fr&name=Ann+%26+co"

@@ -1,10 +1,11 @@
 """The chat's page, as people use it: what they do, and where they look."""
 
+import json
 from collections.abc import Callable
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, WebSocketRoute, expect
 
-__all__ = ["OpenTab", "join", "log", "message", "people", "person", "state", "write"]
+__all__ = ["OpenTab", "join", "log", "message", "people", "person", "scripted", "state", "write"]
 
 OpenTab = Callable[..., Page]
 
@@ -47,3 +48,17 @@ def person(tab: Page, name: str) -> Locator:
 def message(tab: Page, text: str) -> Locator:
     """An entry of the conversation, with a text in it."""
     return log(tab).get_by_role("listitem").filter(has_text=text)
+
+
+def scripted(tab: Page, names: tuple[str, ...] = ("Ann", "Bob")) -> list[WebSocketRoute]:
+    """Answer every socket that *tab* opens with a welcome; return them, the latest last."""
+    opened: list[WebSocketRoute] = []
+    welcome = {"room": "r", "name": "Ann", "connection": "c", "people": list(names)}
+
+    def accept(socket: WebSocketRoute) -> None:
+        opened.append(socket)
+        socket.on_message(lambda _: None)
+        socket.send(json.dumps({"type": "welcome", "data": welcome}))
+
+    tab.route_web_socket("**", accept)
+    return opened

@@ -8,6 +8,7 @@ import { $, avatar, button, element } from "./dom.js";
 import * as drawer from "./drawer.js";
 import { watched } from "./frames.js";
 import * as log from "./log.js";
+import { offer } from "./more.js";
 import { inOrder, summary, typingLine } from "./people.js";
 import { countsOf, recalled, visited } from "./rooms.js";
 import { recall, remember } from "./storage.js";
@@ -292,43 +293,13 @@ async function announceIn(room, text) {
   log.append(log.notice(`Announced to ${grouped(reached)} ${reached === 1 ? "connection" : "connections"}`));
 }
 
-for (const what of ["announce", "primes"]) {
-  $(`${what}-open`).addEventListener("click", () => {
-    $("more").open = false;
-    $("announce-room").textContent = me?.room ?? $("title").textContent;
-    $("announce-error").hidden = true;
-    $(what).showModal();
-  });
-  $(what).querySelector("[data-close]").addEventListener("click", () => $(what).close());
-}
-
-$("announce-form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const room = event.target.elements.scope.value === "room" ? $("announce-room").textContent : null;
-  try {
-    await announceIn(room, $("announcement").value.trim());
-    $("announcement").value = "";
-    $("announce").close();
-  } catch ({ message }) {
-    $("announce-error").textContent = message;
-    $("announce-error").hidden = false;
-  }
-});
-
-$("primes-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  if (!count($("below").valueAsNumber)) log.append(log.notice("There is no connection to ask through.", "error"));
-  $("primes").close();
-  log.toTheEnd();
-});
-
-addEventListener("click", ({ target }) => {
-  if (!$("more").contains(target)) $("more").open = false;
-});
-$("more").addEventListener("keydown", (event) => {
-  if (event.key !== "Escape" || !$("more").open) return;
-  $("more").open = false;
-  $("more").querySelector("summary").focus();
+offer({
+  room: () => me?.room ?? $("title").textContent,
+  announce: announceIn,
+  count(below) {
+    if (!count(below)) log.append(log.notice("There is no connection to ask through.", "error"));
+    log.toTheEnd();
+  },
 });
 
 const grouped = (number) => number.toLocaleString("en");
