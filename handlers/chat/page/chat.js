@@ -11,6 +11,7 @@ import * as log from "./log.js";
 import { offer } from "./more.js";
 import { inOrder, summary, typingLine } from "./people.js";
 import { countsOf, recalled, visited } from "./rooms.js";
+import * as side from "./side.js";
 import { recall, remember } from "./storage.js";
 import { Throttle, Typists } from "./typing.js";
 
@@ -47,7 +48,7 @@ $("join").addEventListener("submit", (event) => {
 
 $("leave").addEventListener("click", () => {
   leave();
-  showSide(false);
+  side.show(false);
   drawer.close();
   show(false);
   $("name").focus();
@@ -75,6 +76,7 @@ function join(room, name) {
   connection.addEventListener("state", (event) => showState(event.detail));
   connection.open();
   $("title").textContent = room;
+  listRooms();
   show(true);
   $("text").focus();
 }
@@ -91,7 +93,7 @@ function leave() {
 
 function enter(room) {
   const { name } = me ?? { name: recall("name") };
-  showSide(false);
+  side.show(false);
   if (room === $("title").textContent) return;
   leave();
   join(room, name);
@@ -106,37 +108,39 @@ $("go").addEventListener("submit", (event) => {
 
 /** Enter a room that the reader has chosen: "back" leads to the one before. */
 function go(room) {
+  const another = room !== $("title").textContent;
   enter(room);
-  history.pushState({ room }, "", address);
+  if (another) history.pushState({ room }, "", address);
 }
 
 addEventListener("popstate", ({ state }) => {
   if (connection !== null && state?.room) enter(state.room);
 });
 
-/** Show the rooms; how many connections they have is asked when somebody looks, and not all the time. */
-async function showRooms() {
-  const current = $("title").textContent;
-  const rows = new Map(rooms.map((room) => [room, element("small", "count-of")]));
+function listRooms() {
   $("rooms").replaceChildren(
-    ...[...rows].map(([room, count]) => {
+    ...rooms.map((room) => {
       const row = button("room", element("span", "hash", "#"), () => go(room));
-      row.append(element("span", "name", room), count);
-      if (room === current) row.setAttribute("aria-current", "true");
+      row.value = room;
+      row.append(element("span", "name", room), element("small", "connected"));
+      if (room === $("title").textContent) row.setAttribute("aria-current", "true");
       return element("li", "", row);
     }),
   );
-  for (const [room, count] of await countsOf(rooms)) {
-    if (room === current) continue; // the people beside it say it
-    const row = rows.get(room);
-    row.textContent = count || "";
-    row.title = `${count} connected`;
+}
+
+/** Show how many are in the other rooms; it is asked when somebody looks, and not all the time. */
+async function countRooms() {
+  const counts = new Map(await countsOf(rooms));
+  for (const row of $("rooms").querySelectorAll("button:not([aria-current])")) {
+    row.querySelector(".connected").textContent = counts.get(row.value) || "";
   }
 }
 
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && connection !== null) showRooms();
+  if (!document.hidden && connection !== null) countRooms();
 });
+$("side-toggle").addEventListener("click", countRooms);
 
 // ---- what the server says
 
@@ -149,7 +153,7 @@ const on = {
     if (!connection.handingOver) log.append(log.notice(back ? "You are back. What was said in between isn't kept." : `Welcome, ${data.name}.`));
     // On Lambda two who join in the same moment may not have seen each other yet.
     connection.send({ type: "who" });
-    showRooms();
+    countRooms();
   },
   people(data) {
     setPeople(data.people);
@@ -312,26 +316,6 @@ function show(chatting) {
   if (!chatting) $("title").textContent = "Gatesocket chat";
 }
 
-/** Show rooms and people where they have no place of their own, or hide them. */
-function showSide(open) {
-  document.body.classList.toggle("side-open", open);
-  $("side-toggle").setAttribute("aria-expanded", String(open));
-  $("talk").inert = open;
-  if (!open) return;
-  showRooms();
-  $("rooms").querySelector("button").focus();
-}
-
-$("side-toggle").addEventListener("click", () => showSide(!document.body.classList.contains("side-open")));
-$("side").addEventListener("keydown", (event) => {
-  if (event.key !== "Escape" || !document.body.classList.contains("side-open")) return;
-  showSide(false);
-  $("side-toggle").focus();
-});
-addEventListener("click", ({ target }) => {
-  if (!$("side").contains(target) && !$("side-toggle").contains(target)) showSide(false);
-});
-
 const STATES = {
   connecting: "Connecting",
   open: "Connected",
@@ -390,7 +374,7 @@ function setPeople(names) {
         button.title = `Write to ${name} only`;
         button.setAttribute("aria-pressed", String(name === recipient?.name));
         button.addEventListener("click", () => {
-          showSide(false);
+          side.show(false);
           choose(recipient?.name === name ? null : toUser(name));
         });
       }
