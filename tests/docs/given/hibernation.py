@@ -1,1 +1,3 @@
 import httpx2 as httpx
+
+connection_id = "L0SM9cOFvHcCIhw="
