@@ -12,10 +12,10 @@ from gatesocket.aws import credentials as credentials_
 from gatesocket.aws.base import Refused, Unreachable
 from gatesocket.aws.endpoints import Endpoint, endpoint_of, parse_endpoint, refuse_proxy, region_of
 from gatesocket.aws.http import CONNECTIONS, TIMEOUTS, Pool, Timeouts
-from gatesocket.aws.http1 import encode_request
+from gatesocket.aws.http1 import Response, encode_request
 from gatesocket.aws.retry import Policy, pause
 from gatesocket.aws.services import SERVICES, Call, NotAnAnswer, refusal
-from gatesocket.aws.sigv4 import sign
+from gatesocket.aws.sigv4 import Credentials, sign
 from gatesocket.clock import Clock, milliseconds
 from gatesocket.exceptions import ConfigurationError
 from gatesocket.patience import in_context
@@ -75,18 +75,23 @@ class AsyncioClient:
         self._clock = clock
         self._sleep = sleep
         self._chance = chance
-        self._endpoint: Endpoint | None = None
+        self._found: tuple[str, Endpoint, Policy] | None = None
+        """What `_find` has returned."""
         self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
 
     async def call(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """See `AWSClient.call`."""
-        region, endpoint, policy = await self._set_up()
+        region, endpoint, policy = self._found or await self._find()
         call = self._service.encode(operation, parameters)
         begun, made = self._clock(), 0
         rejected = False
         while True:
             try:
-                return await self._attempt(operation, call, region, endpoint)
+                request = self._request(call, region, endpoint, await self._provider().get())
+                response = await self._pool(endpoint).exchange(request)
+                if response.status < ERRORS:
+                    return self._decode(operation, response, endpoint)
+                raise refusal(response)
             except (Refused, Unreachable) as error:
                 made += 1
                 if isinstance(error, Refused) and error.code in EXPIRED and not rejected:
@@ -106,8 +111,7 @@ class AsyncioClient:
         if pool is not None:
             await pool.aclose()
 
-    async def _attempt(self, operation: str, call: Call, region: str, endpoint: Endpoint) -> dict[str, Any]:
-        credentials = await self._provider().get()
+    def _request(self, call: Call, region: str, endpoint: Endpoint, credentials: Credentials) -> bytes:
         path = f"{endpoint.path}{call.path}"
         signed = sign(
             call.method,
@@ -119,30 +123,22 @@ class AsyncioClient:
             service=self._service.signing_name,
             at=self._clock() // 1000,
         )
-        response = await self._pool(endpoint).exchange(
-            encode_request(call.method, path, {**HEADERS, **signed}, call.body)
-        )
-        if response.status >= ERRORS:
-            raise refusal(response)
+        return encode_request(call.method, path, {**HEADERS, **signed}, call.body)
+
+    def _decode(self, operation: str, response: Response, endpoint: Endpoint) -> dict[str, Any]:
         try:
             return self._service.decode(operation, response.body)
         except NotAnAnswer as error:
             raise Unreachable(f"{endpoint} doesn't answer as {self._name} does: {error}. Check the endpoint") from error
 
-    async def _set_up(self) -> tuple[str, Endpoint, Policy]:
+    async def _find(self) -> tuple[str, Endpoint, Policy]:
         """Look at the environment, at the first call; boto3 does so when a client is made."""
-        region, endpoint, policy = self._region, self._endpoint, self._policy
-        if region is None:
-            region = region_of(os.environ) or await credentials_.configured_region()
-            self._region = region
-        if endpoint is None:
-            given = self._endpoint_url
-            endpoint = parse_endpoint(given, "endpoint_url") if given else endpoint_of(self._name, region, os.environ)
-            refuse_proxy(endpoint, os.environ)
-            self._endpoint = endpoint
-        if policy is None:
-            policy = self._policy = Policy.of_environment(os.environ)
-        return region, endpoint, policy
+        region = self._region or region_of(os.environ) or await credentials_.configured_region()
+        given = self._endpoint_url
+        endpoint = parse_endpoint(given, "endpoint_url") if given else endpoint_of(self._name, region, os.environ)
+        refuse_proxy(endpoint, os.environ)
+        self._found = region, endpoint, self._policy or Policy.of_environment(os.environ)
+        return self._found
 
     def _provider(self) -> credentials_.Provider:
         if self._credentials is None:

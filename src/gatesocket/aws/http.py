@@ -78,45 +78,35 @@ class _Connection(asyncio.BufferedProtocol):
         """How many requests were sent on it."""
         self._heard = False
         """Whether any byte of the present response has come."""
+        self.usable = True
+        """Whether another request may be sent."""
         self.lost: asyncio.Future[None] = loop.create_future()
         self.idle_since = 0
         """Milliseconds since the epoch."""
 
-    @property
-    def usable(self) -> bool:
-        """Whether another request may be sent."""
-        return not self._transport.is_closing()
+    def send(self, request: bytes, seconds: float) -> "asyncio.Future[Response]":
+        """Send a request; return what its response will come by, after which the connection is `usable` or closed.
 
-    async def exchange(self, request: bytes, seconds: float) -> Response:
-        """Send a request and wait for its response; afterwards the connection is `usable` or closed.
+        No coroutine, because each one that stands between a socket and whoever waits takes its time with every answer.
+        A connection whose response nobody waits for any more has to be aborted: it would be taken for the next one.
 
-        Raises:
+        The future raises:
             _Stale: see there.
             Unreachable: no response came, or none that HTTP knows.
         """
         self._parser = ResponseParser()
         self._heard = False
         self._asked += 1
-        answer: asyncio.Future[Response] = self._loop.create_future()
-        self._answer = answer
+        self._answer = answer = self._loop.create_future()
         self._deadline = self._loop.time() + seconds
         if self._watch is None:
             self._watch = self._loop.call_at(self._deadline, self._look, seconds)
         self._transport.write(request)
-        try:
-            response = await answer
-        except BaseException:
-            # A cancelled one, too: the response would be taken for that of the next request.
-            self.abort()
-            raise
-        finally:
-            self._answer = None
-        if not self._parser.keeps:
-            self.abort()
-        return response
+        return answer
 
     def abort(self) -> None:
         """Close at once; `lost` tells when that has happened."""
+        self.usable = False
         self._transport.abort()
 
     def _look(self, seconds: float) -> None:
@@ -129,9 +119,18 @@ class _Connection(asyncio.BufferedProtocol):
         else:
             self._fail(Unreachable(f"{self._address} didn't answer within {seconds:g} s"))
 
+    def _succeed(self, response: Response) -> None:
+        answer, self._answer = self._answer, None
+        if answer is not None and not answer.done():
+            answer.set_result(response)
+        if not self._parser.keeps:
+            self.abort()
+
     def _fail(self, error: Exception) -> None:
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(error)
+        answer, self._answer = self._answer, None
+        if answer is not None and not answer.done():
+            answer.set_exception(error)
+        self.abort()
 
     # asyncio's callbacks.
 
@@ -143,7 +142,7 @@ class _Connection(asyncio.BufferedProtocol):
         return self._received
 
     def buffer_updated(self, nbytes: int) -> None:
-        if self._answer is None or self._answer.done():
+        if self._answer is None:
             self.abort()  # nobody has asked
             return
         self._heard = True
@@ -153,13 +152,15 @@ class _Connection(asyncio.BufferedProtocol):
             self._fail(Unreachable(f"{self._address} doesn't speak HTTP/1.1 as AWS does: {error}"))
         else:
             if response is not None:
-                self._answer.set_result(response)
+                self._succeed(response)
 
     def eof_received(self) -> None:
-        if self._answer is not None and not self._answer.done() and (response := self._parser.end()) is not None:
-            self._answer.set_result(response)
+        self.usable = False
+        if self._answer is not None and (response := self._parser.end()) is not None:
+            self._succeed(response)
 
     def connection_lost(self, error: Exception | None) -> None:
+        self.usable = False
         if not self._heard and self._asked > 1:
             self._fail(_Stale())
         else:
@@ -211,13 +212,25 @@ class Pool:
         Raises:
             Unreachable: there is no connection, no answer in time, or none that HTTP knows.
         """
-        async with self._room:
-            if (kept := self._kept()) is not None:
+        # Not by ``async with``, which is three calls more for every request.
+        await self._room.acquire()
+        try:
+            connection = self._kept() or await self._connect()
+            while True:
                 try:
-                    return await self._exchange(kept, request)
+                    response = await connection.send(request, self._timeouts.answer)
+                    break
                 except _Stale:
-                    pass
-            return await self._exchange(await self._connect(), request)
+                    connection = await self._connect()
+                except BaseException:  # a cancelled one, too
+                    connection.abort()
+                    raise
+            if connection.usable:
+                connection.idle_since = self._clock()
+                self._idle.append(connection)
+            return response
+        finally:
+            self._room.release()
 
     async def aclose(self) -> None:
         """Close every connection, also those in use."""
@@ -225,13 +238,6 @@ class Pool:
         for connection in closing:
             connection.abort()
         await asyncio.gather(*(connection.lost for connection in closing))
-
-    async def _exchange(self, connection: _Connection, request: bytes) -> Response:
-        response = await connection.exchange(request, self._timeouts.answer)
-        if connection.usable:
-            connection.idle_since = self._clock()
-            self._idle.append(connection)
-        return response
 
     def _kept(self) -> _Connection | None:
         """Take the connection that was used last, and close those that were idle for too long."""

@@ -6,8 +6,7 @@ comes is an error and ends the connection; nothing is guessed.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 __all__ = ["BODY_BYTES", "HEAD_BYTES", "BadResponse", "Response", "ResponseParser", "encode_request"]
 
@@ -28,8 +27,7 @@ class BadResponse(Exception):
     """The server doesn't speak HTTP/1.1, or says more than anybody reads; the connection can't be used any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """An answer."""
 
     status: int
@@ -45,12 +43,15 @@ def encode_request(method: str, path: str, headers: Mapping[str, str], body: byt
         ValueError: a line break in *path* or *headers* would begin a line of its own.
     """
     lines = [f"{method} {path} HTTP/1.1", *[f"{name}: {value}" for name, value in headers.items()]]
-    lines.append(f"content-length: {len(body)}\r\n\r\n")
-    head = "\r\n".join(lines)
-    if head.count("\n") != len(lines) + 1 or head.count("\r") != len(lines) + 1 or "\0" in head:
-        wrong = next(line for line in lines if {"\r", "\n", "\0"} & set(line))
+    if _broken("".join(lines)):
+        wrong = next(line for line in lines if _broken(line))
         raise ValueError(f"{wrong.partition(':')[0]!r} can't be sent: it has a line break or a NUL")
-    return head.encode("latin-1") + body
+    return "\r\n".join([*lines, f"content-length: {len(body)}\r\n\r\n"]).encode("latin-1") + body
+
+
+def _broken(line: str) -> bool:
+    """Whether *line* would be more than one on the wire, for one reader or another."""
+    return "\r" in line or "\n" in line or "\0" in line
 
 
 class ResponseParser:
@@ -60,6 +61,8 @@ class ResponseParser:
         head_bytes: how long its head may be.
         body_bytes: how long its body may be.
     """
+
+    __slots__ = ("_body_bytes", "_buffer", "_chunks", "_head_bytes", "_headers", "_length", "_status", "keeps")
 
     def __init__(self, *, head_bytes: int = HEAD_BYTES, body_bytes: int = BODY_BYTES) -> None:
         self._head_bytes = head_bytes

@@ -9,9 +9,8 @@ import json
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from gatesocket.aws.base import Refused
@@ -24,8 +23,7 @@ class NotAnAnswer(Exception):
     """What came isn't an answer of the service."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One call as HTTP has it."""
 
     method: str
@@ -35,8 +33,7 @@ class Call:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(NamedTuple):
     """What there is to know of a service."""
 
     signing_name: str

@@ -9,7 +9,7 @@ that are in memory, one header of each name, nothing presigned, and not S3, whic
 import hmac
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
@@ -44,7 +44,7 @@ def sign(
     region: str,
     service: str,
     at: int,
-    query: Iterable[tuple[str, str]] = (),
+    query: Sequence[tuple[str, str]] = (),
 ) -> dict[str, str]:
     """Return *headers* and those that sign them: ``x-amz-date``, ``authorization`` and a token's.
 
@@ -64,9 +64,10 @@ def sign(
     if credentials.token is not None:
         signed["x-amz-security-token"] = credentials.token
     request = canonical_request(method, path, signed, body, query)
-    scope = f"{date[:8]}/{region}/{service}/aws4_request"
+    day = date[:8]
+    scope = f"{day}/{region}/{service}/aws4_request"
     text = f"{ALGORITHM}\n{date}\n{scope}\n{sha256(request.encode()).hexdigest()}"
-    key = signing_key(credentials.secret_key, date[:8], region, service)
+    key = signing_key(credentials.secret_key, day, region, service)
     signed["authorization"] = (
         f"{ALGORITHM} Credential={credentials.access_key}/{scope}, SignedHeaders={';'.join(sorted(signed))}, "
         f"Signature={hmac.digest(key, text.encode(), 'sha256').hex()}"
@@ -75,15 +76,21 @@ def sign(
 
 
 def canonical_request(
-    method: str, path: str, headers: Mapping[str, str], body: bytes, query: Iterable[tuple[str, str]] = ()
+    method: str, path: str, headers: Mapping[str, str], body: bytes, query: Sequence[tuple[str, str]] = ()
 ) -> str:
     """Return the form of a request that both sides can make of it, whatever proxies have done to its spaces."""
     names = sorted(headers)
-    folded = "".join([f"{name}:{' '.join(headers[name].split())}\n" for name in names])
+    folded = "".join([f"{name}:{_folded(headers[name])}\n" for name in names])
     return (
         f"{method}\n{canonical_path(path)}\n{canonical_query(query)}\n{folded}\n{';'.join(names)}\n"
         f"{sha256(body).hexdigest()}"
     )
+
+
+@lru_cache(maxsize=32)  # a process signs the same few values over and over, and a token is a kilobyte long
+def _folded(value: str) -> str:
+    """Return a header's value without the spaces that a proxy may change."""
+    return " ".join(value.split())
 
 
 def canonical_path(path: str) -> str:
@@ -107,8 +114,10 @@ def _without_dots(path: str) -> str:
     return f"/{'/'.join(kept)}/" if kept and path.endswith("/") else f"/{'/'.join(kept)}"
 
 
-def canonical_query(query: Iterable[tuple[str, str]]) -> str:
+def canonical_query(query: Sequence[tuple[str, str]]) -> str:
     """Return a query with its names and values encoded, in the order of the encoded names."""
+    if not query:
+        return ""
     pairs = [(quote(name, safe="-_.~"), quote(value, safe="-_.~")) for name, value in query]
     return "&".join(f"{name}={value}" for name, value in sorted(pairs))
 

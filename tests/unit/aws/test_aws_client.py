@@ -311,7 +311,7 @@ def test_each_event_loop_has_connections_of_its_own(aws: pytest.MonkeyPatch) -> 
 
     async def call_again() -> int:
         async with canned_server() as server:
-            aws.setattr(client, "_endpoint", None)
+            aws.setattr(client, "_found", None)
             aws.setattr(client, "_endpoint_url", server.url)
             await client.call("GetItem", GET)
             calls = len(client._pools)

@@ -32,6 +32,18 @@ class Clock:
         return self.now
 
 
+class Transport:
+    """What a connection needs of one."""
+
+    aborted = False
+
+    def write(self, data: bytes) -> None:
+        pass
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
 @asynccontextmanager
 async def pool_of(server: CannedServer, *, connections: int = 64, **timeouts: float) -> AsyncIterator[Pool]:
     pool = Pool(
@@ -197,6 +209,19 @@ async def test_the_connection_of_a_cancelled_request_is_not_used_again() -> None
         assert (await pool.exchange(REQUEST)).body == b"of connection 2"
 
 
+async def test_an_answer_that_comes_as_its_request_is_cancelled_goes_nowhere() -> None:
+    transport: Any = Transport()
+    connection = _Connection(asyncio.get_running_loop(), Address("127.0.0.1", 1, secure=False))
+    connection.connection_made(transport)
+    request = connection.send(REQUEST, seconds=10)
+    request.cancel()
+    arrived = answer(body=b"too late")
+    connection.get_buffer(-1)[: len(arrived)] = arrived
+    connection.buffer_updated(len(arrived))
+    connection.connection_lost(None)
+    assert request.cancelled()
+
+
 async def test_closing_the_pool_ends_what_is_under_way() -> None:
     asked = asyncio.Event()
 
@@ -275,13 +300,6 @@ async def test_what_is_no_http_is_refused() -> None:
 
 async def test_a_transport_need_not_be_one_of_asyncios_classes() -> None:
     """Under uvicorn the event loop may be uvloop's, whose transports only behave as they do."""
-
-    class Transport:
-        aborted = False
-
-        def abort(self) -> None:
-            self.aborted = True
-
     transport: Any = Transport()
     connection = _Connection(asyncio.get_running_loop(), Address("127.0.0.1", 1, secure=False))
     connection.connection_made(transport)
