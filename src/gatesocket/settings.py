@@ -1,10 +1,14 @@
-"""What a deployment says of itself, through environment variables that begin with ``GATESOCKET_``."""
+"""What a deployment says of itself, through environment variables that begin with ``GATESOCKET_``.
 
+pydantic-settings would read them, too, and files, secrets and command lines besides; importing it costs a cold start
+13 ms. pydantic itself is there with FastAPI.
+"""
+
+import os
 from functools import cache
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, Field, model_validator
 
 __all__ = ["FANOUT_ABOVE", "Settings", "settings"]
 
@@ -12,10 +16,15 @@ FANOUT_ABOVE: Final = 1000
 """Connections that one invocation posts to by itself in about the time that a queue takes to bring in others."""
 
 
-class Settings(BaseSettings):
-    """The settings of one deployment; each is the environment variable of its name, ``GATESOCKET_TABLE`` and so on."""
+PREFIX: Final = "GATESOCKET_"
+"""What the variables' names begin with."""
 
-    model_config = SettingsConfigDict(env_prefix="GATESOCKET_", extra="ignore")
+
+class Settings(BaseModel):
+    """The settings of one deployment; each is the environment variable of its name, ``GATESOCKET_TABLE`` and so on.
+
+    What it is given comes before the environment.
+    """
 
     table: str | None = None
     """The DynamoDB table of connections. None keeps them in the memory of this process."""
@@ -49,6 +58,12 @@ class Settings(BaseSettings):
     """Whether a last text message tells the client the code and the reason of a close, which API Gateway can't."""
     record_seconds: int = Field(default=2 * 60 * 60 + 15 * 60, gt=0)
     """Seconds that a record is kept after its connection began: the two hours that one can last, and a margin."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_environment(cls, given: dict[str, Any]) -> dict[str, Any]:
+        named = {name: os.environ.get(PREFIX + name.upper()) for name in cls.model_fields}
+        return {name: value for name, value in named.items() if value is not None} | given
 
 
 @cache
