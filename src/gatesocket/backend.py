@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import cache
 
 from gatesocket.aws import AsyncioClient, AWSClient, Boto3Client
@@ -17,6 +16,7 @@ from gatesocket.registry.base import Registry
 from gatesocket.registry.dynamodb import DynamoDBRegistry
 from gatesocket.registry.memory import MemoryRegistry
 from gatesocket.settings import FANOUT_ABOVE, Settings, settings
+from gatesocket.values import frozen
 from gatesocket.waker import QueueWaker, Waker
 
 __all__ = [
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Backend:
     """Where connections are kept, what posts to them, what wakes a handler for them, and what takes jobs elsewhere."""
 

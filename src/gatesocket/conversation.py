@@ -13,11 +13,12 @@ that isn't let in should see it.
 import binascii
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum, auto
 from typing import Any, Final
 
 from gatesocket.exceptions import ApplicationProtocolError, ConnectionGone
+from gatesocket.values import frozen
 
 __all__ = [
     "BINARY_PREFIX",
@@ -52,21 +53,21 @@ class State(Enum):
     """The client has left."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Post:
     """Send a text to the client now."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HoldBack:
     """Keep a text for when the socket is live."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Close:
     """End the connection, once everything that was sent before is delivered."""
 
@@ -74,7 +75,7 @@ class Close:
 Effect = Post | HoldBack | Close | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Conversation:
     """One connection's conversation so far; `advance` makes the next one."""
 

@@ -8,10 +8,11 @@ those of section 1 of the facts sheet: captured events, not the synthetic fixtur
 import json
 from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, Literal, NotRequired, TypedDict, cast
 
 from gatesocket.exceptions import UnexpectedEvent
+from gatesocket.values import frozen
 
 __all__ = [
     "Connect",
@@ -71,7 +72,7 @@ class WebSocketEvent(TypedDict):
     body: NotRequired[str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Origin:
     """The API and stage that an event came from: what is needed to post back."""
 
@@ -80,7 +81,7 @@ class Origin:
     domain_name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Connect:
     """A client asks for a connection; the handshake waits for the answer."""
 
@@ -98,7 +99,7 @@ class Connect:
     """What a Lambda authorizer said of the client; empty if there is none."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Message:
     """A client sent a message."""
 
@@ -109,7 +110,7 @@ class Message:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Disconnect:
     """A connection has ended."""
 
@@ -120,7 +121,7 @@ class Disconnect:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wake:
     """Somebody asked that a connection be looked after: its outbox delivered, its timer fired."""
 
@@ -141,7 +142,7 @@ class Wake:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Forwarded:
     """A client's message that came through an SQS FIFO queue, which keeps each connection's in order.
 
@@ -168,7 +169,7 @@ class Forwarded:
     """The group of the SQS message: what must be served in order with it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Expired:
     """DynamoDB has deleted a connection's record because its time to live was over."""
 
@@ -184,7 +185,7 @@ class Expired:
         return ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unreadable:
     """One of a batch that is nothing of what it should be, so that the others are served all the same."""
 

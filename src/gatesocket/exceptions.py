@@ -24,7 +24,7 @@
     └── ConnectionGone                the peer's: the client has left (an OSError, as ASGI asks)
 """
 
-from dataclasses import dataclass
+from gatesocket.values import frozen
 
 __all__ = [
     "ApplicationProtocolError",
@@ -59,7 +59,7 @@ class ConfigurationError(GatesocketError):
     """What was configured or deployed can't work; the message names the remedy."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """One place in a user's code, what is wrong with it, and what to do."""
 

@@ -1,16 +1,16 @@
 """How the handshake of a new connection is answered, by what its route has said."""
 
 import logging
-from dataclasses import dataclass
 
 from gatesocket.conversation import Conversation, State
+from gatesocket.values import frozen
 
 __all__ = ["Answer", "answer"]
 
 logger = logging.getLogger("gatesocket")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """The answer to a handshake."""
 

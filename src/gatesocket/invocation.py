@@ -1,10 +1,10 @@
 """One call of the Lambda function, and the time that it has."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from gatesocket.registry.base import Lease
+from gatesocket.values import frozen
 
 __all__ = ["HAND_OVER_MARGIN", "LEASE_MARGIN", "Invocation"]
 
@@ -15,7 +15,7 @@ HAND_OVER_MARGIN: Final = 2_000
 """Milliseconds before its time limit in which an invocation begins no further message: a wake goes on with the rest."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Invocation:
     """What one call of the Lambda function brings besides its event."""
 

@@ -3,7 +3,6 @@
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Literal
 
 from gatesocket.backend import Backend
@@ -12,13 +11,14 @@ from gatesocket.delivery import Round, members_of
 from gatesocket.encoding import Message, encode
 from gatesocket.exceptions import GatesocketError
 from gatesocket.registry.base import EVERYONE, Member
+from gatesocket.values import frozen
 
 __all__ = ["Presence", "Tell", "announce"]
 
 logger = logging.getLogger("gatesocket")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Presence:
     """A connection that has come into a group, or has left it."""
 

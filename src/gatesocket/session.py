@@ -13,13 +13,14 @@ changes what a connection belongs to, and not who may run it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum, auto
 from typing import Any, Final, Generic, TypeVar, cast
 
 from gatesocket.exceptions import LeaseLost, RegistryError
 from gatesocket.registry.base import Busy, Changes, Entry, Forget, GiveUp, Lease, Record, Taken
 from gatesocket.registry.bounds import Bounds
+from gatesocket.values import frozen
 
 __all__ = [
     "MAX_ATTEMPTS",
@@ -67,19 +68,19 @@ class State(Enum):
     """The time to live is over; readers treat the record as absent, and DynamoDB deletes it sooner or later."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Continue:
     """More has come: the lease stays, and the route is to be run on *entries*."""
 
     entries: tuple[Entry, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kept:
     """The text waits in the inbox; a wake is to bring somebody who delivers it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Forgotten:
     """There is no record any more; the memberships that *record* names are to go as well."""
 
@@ -95,7 +96,7 @@ class Event(Generic[E]):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Created(Event[None]):
     """A handshake was accepted; or its route is still at it, and others are to find the connection already."""
 
@@ -103,7 +104,7 @@ class Created(Event[None]):
     """With a lease for as long as the route is at it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Arrived(Event[Taken | Busy | None]):
     """An invocation brings *entry*, and would run the connection under *lease*."""
 
@@ -111,14 +112,14 @@ class Arrived(Event[Taken | Busy | None]):
     lease: Lease
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HeldBack(Event[Kept | None]):
     """Somebody else has a text for a client whose socket may not be live yet."""
 
     entry: Entry
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Released(Event[Continue | None]):
     """The holder's route hibernates again."""
 
@@ -129,7 +130,7 @@ class Released(Event[Continue | None]):
     """How many entries of the inbox the holder has seen."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Restored(Event[Taken | None]):
     """The table's stream tells of a record that was deleted because it had expired; its route is still to be ended."""
 
@@ -141,7 +142,7 @@ class Restored(Event[Taken | None]):
     """Seconds since the epoch, as the record's."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ended(Event[Forgotten | None]):
     """The route has ended, or nobody can run it any more."""
 
@@ -297,7 +298,7 @@ def _refusal(state: State, event: Event[Any]) -> RegistryError:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Transition:
     """One row of the table: what an event does in a state."""
 

@@ -5,12 +5,12 @@ https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
 from gatesocket.aws.http import Address
 from gatesocket.exceptions import ConfigurationError
+from gatesocket.values import frozen
 
 __all__ = ["Endpoint", "domain_of", "endpoint_of", "parse_endpoint", "refuse_proxy", "region_of"]
 
@@ -32,7 +32,7 @@ _ELSEWHERE: Final = ("AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT")
 """What asks for addresses that follow no such rule."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Endpoint:
     """The address of a service."""
 

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from ssl import SSLContext
 from typing import Final, cast
 
 from gatesocket.aws.base import Unreachable
 from gatesocket.aws.http1 import BadResponse, Response, ResponseParser
 from gatesocket.clock import Clock, milliseconds
+from gatesocket.values import frozen
 
 __all__ = ["CONNECTIONS", "RECEIVE_BYTES", "TIMEOUTS", "Address", "Pool", "Timeouts"]
 
@@ -28,7 +28,7 @@ page faults, for an answer of one kilobyte.
 """
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Address:
     """Where a server listens."""
 
@@ -42,7 +42,7 @@ class Address:
         return f"{'https' if self.secure else 'http'}://{host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Timeouts:
     """How long a server is waited for, in seconds. API Gateway waits 29 for the function, several calls included."""
 

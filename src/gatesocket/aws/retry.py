@@ -12,11 +12,12 @@ the last attempt, or the time is used up  no
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from gatesocket.aws.base import Refused, Unreachable
 from gatesocket.exceptions import ConfigurationError
+from gatesocket.values import frozen
 
 __all__ = ["STATUSES", "THROTTLED", "Policy", "pause"]
 
@@ -49,7 +50,7 @@ https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
 """
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Policy:
     """How often and for how long a call is tried."""
 

@@ -10,11 +10,13 @@ import hmac
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 from urllib.parse import quote
+
+from gatesocket.values import frozen
 
 __all__ = ["Credentials", "canonical_path", "canonical_query", "canonical_request", "sign", "signing_key"]
 
@@ -24,7 +26,7 @@ USUAL_PATH: Final = re.compile(r"[A-Za-z0-9/~_.%@-]*")
 """A path that holds, of all that has to be encoded, only percent and at signs."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Credentials:
     """Whose request it is. Only the access key may be shown."""
 

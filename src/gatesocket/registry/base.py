@@ -1,8 +1,10 @@
 """What a registry keeps of each connection, and what every registry promises."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal, Protocol
+
+from gatesocket.values import frozen
 
 __all__ = [
     "EVERYONE",
@@ -26,7 +28,7 @@ EntryKind = Literal["message", "disconnect", "post", "wake"]
 """What an inbox holds: something of the client, its end, a text of somebody else for it, a call to go on."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """One thing that waits in a connection's inbox.
 
@@ -43,7 +45,7 @@ class Entry:
     """The close code of a disconnect."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lease:
     """The right to run a connection: held by one invocation, over at *expires_at* whatever has become of it."""
 
@@ -53,7 +55,7 @@ class Lease:
     """Milliseconds since the epoch; later than the holder's own time limit."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Record:
     """All that is stored of one connection."""
 
@@ -122,7 +124,7 @@ class Record:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Member:
     """One membership in a group, with what is read together with it."""
 
@@ -133,24 +135,24 @@ class Member:
     """Whether to hold back what is sent to it, behind what its route has sent; it may have been delivered since."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Taken:
     """The lease is ours; *record* is as it stands now, the new entry at the end of its inbox."""
 
     record: Record
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GiveUp(Taken):
     """The lease is ours, but too many have died of what is in the inbox: drop it, and let the route end."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Forget(GiveUp):
     """The lease is ours, but as many again have died of the route's end: let the connection go without it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Busy:
     """Another invocation holds the lease; the entry is in the inbox and that holder will come to it."""
 
@@ -158,7 +160,7 @@ class Busy:
     """Milliseconds until somebody is to look whether it has; None if something else will come to the connection."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Changes:
     """What a release writes into the record."""
 

@@ -1,12 +1,12 @@
 """How much one record may hold, so that it always fits into one DynamoDB item."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from gatesocket import limits
 from gatesocket.exceptions import InboxFull, RecordTooLarge
 from gatesocket.registry.base import Entry, Record
+from gatesocket.values import frozen
 
 __all__ = ["NAME_BYTES", "Bounds", "check_names", "entry_bytes", "inbox_bytes", "kept_bytes"]
 
@@ -20,7 +20,7 @@ RESERVE: Final = 8 * 1024
 """Bytes of an item that no bound counts: attribute names, numbers, a disconnect, groups joined from elsewhere."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bounds:
     """What waits in an inbox at the most; the rest of the item is for what the connection keeps.
 

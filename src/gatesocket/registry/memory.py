@@ -2,19 +2,20 @@
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from gatesocket.registry.base import Busy, Changes, Entry, Lease, Member, Record, Taken
 from gatesocket.registry.bounds import Bounds, check_names
 from gatesocket.session import Arrived, Created, Ended, Event, HeldBack, Released, Restored, advance
+from gatesocket.values import frozen
 
 __all__ = ["MemoryRegistry"]
 
 E = TypeVar("E")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Membership:
     user: str | None
     expires_at: int

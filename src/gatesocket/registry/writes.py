@@ -14,13 +14,14 @@ one *now*. A record that passes from one to the other between the two calls is w
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import Final
 
 from gatesocket.registry.base import Changes, Entry, Lease, Record
 from gatesocket.registry.bounds import Bounds, entry_bytes, inbox_bytes
 from gatesocket.registry.items import PRESENT, SCHEMA, Item, encode_entry, number
+from gatesocket.values import frozen
 
 __all__ = ["Write", "append", "delete", "hold_back", "join", "leave", "put", "release", "stop_waiting", "take"]
 
@@ -55,7 +56,7 @@ NOT_LIVE: Final = "#live = :false"
 APPEND: Final = "#inbox = list_append(#inbox, :entries), #inbox_bytes = #inbox_bytes + :entry_bytes"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Write:
     """One UpdateItem: what it does, and what must hold for it."""
 
