@@ -15,11 +15,12 @@ from gatesocket.hibernation.scan import Refusal
 from gatesocket.hibernation.source import NoSource
 from gatesocket.hibernation.transform import Unit
 from gatesocket.hibernation.units import adopt
+from gatesocket.values import frozen
 
 __all__ = ["Blueprint", "PointPlan", "RoutePlan", "blueprint_of", "prepare"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PointPlan:
     """One place where a route may hibernate."""
 
@@ -48,7 +49,7 @@ class RoutePlan:
     """The endpoint, and the functions that it is known to await and that may wait for the client."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Blueprint:
     """An app that is ready to hibernate."""
 

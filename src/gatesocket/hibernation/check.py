@@ -15,7 +15,7 @@
 import ast
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from gatesocket.exceptions import Finding
@@ -24,11 +24,12 @@ from gatesocket.hibernation.notes import notes_on
 from gatesocket.hibernation.snapshot import Frame, Snapshot
 from gatesocket.hibernation.syntax import inside
 from gatesocket.hibernation.transform import Unit
+from gatesocket.values import frozen
 
 __all__ = ["CheckedPoint", "CheckedRoute", "Report", "check"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CheckedPoint:
     """One place where a route may hibernate."""
 
@@ -41,7 +42,7 @@ class CheckedPoint:
     """The locals that are saved there, with their types; ``?`` where the source doesn't show it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CheckedRoute:
     """One route, and where it may hibernate."""
 
@@ -55,7 +56,7 @@ class CheckedRoute:
     """The largest snapshot, if texts are short and collections empty."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Report:
     """What hibernation means for an app."""
 

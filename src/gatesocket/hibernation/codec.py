@@ -19,10 +19,10 @@ what they refer to.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gatesocket.exceptions import SnapshotError
+from gatesocket.values import frozen
 
 if TYPE_CHECKING:
     from contextvars import ContextVar, Token
@@ -58,7 +58,7 @@ class Unsaveable(Exception):
         """Where in the local variable the value is: ``.users['ann']``."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kind:
     """How values of some classes are written and read."""
 

@@ -31,7 +31,6 @@ until then, that is read before.
 
 import ast
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, cast
 
 from gatesocket.hibernation.expressions import Expressions
@@ -39,11 +38,12 @@ from gatesocket.hibernation.points import ITERATORS, Environment
 from gatesocket.hibernation.scan import Refusal, scan
 from gatesocket.hibernation.source import FunctionNode
 from gatesocket.hibernation.syntax import PointAwait, assign, changed, load, placed, runtime_name, store
+from gatesocket.values import frozen
 
 __all__ = ["Body", "linearise"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Body:
     """The linearised body of a function."""
 

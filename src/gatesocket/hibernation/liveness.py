@@ -20,9 +20,10 @@ needs stays live inside of them: the context manager's expression, the type of a
 
 import ast
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gatesocket.hibernation.syntax import PointAwait, children
+from gatesocket.values import frozen
 
 __all__ = ["Live", "liveness"]
 
@@ -30,7 +31,7 @@ _Names = frozenset[str]
 _NOTHING: _Names = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Live:
     """The locals that are needed to go on from a point."""
 
@@ -40,7 +41,7 @@ class Live:
     """If the call has to be made again, with the same operands."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Exits:
     """What is live where control can go from inside of a block, other than to the next statement."""
 

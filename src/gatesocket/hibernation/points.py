@@ -24,7 +24,7 @@ import enum
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, TypeVar, get_origin
 
@@ -36,6 +36,7 @@ from gatesocket.hibernation.origin import Origin, origin
 from gatesocket.hibernation.source import FunctionNode, NoSource, locate, module_of, originals
 from gatesocket.hibernation.syntax import inside
 from gatesocket.hibernation.timers import SLEEPS
+from gatesocket.values import frozen
 
 __all__ = [
     "ITERATORS",
@@ -66,7 +67,7 @@ class Wait(enum.IntEnum):
     SURELY = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Known:
     """What an expression is known to be: *value* itself, or some instance of *value* if *instance*."""
 
@@ -89,7 +90,7 @@ class Known:
         return None if isinstance(found, property) else Known(found)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Environment:
     """What names mean inside of one function, as far as that can be told without running it."""
 

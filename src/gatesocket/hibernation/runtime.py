@@ -22,7 +22,6 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import Context, copy_context
-from dataclasses import dataclass
 from types import CellType
 from typing import Any, NoReturn, cast
 
@@ -49,6 +48,7 @@ from gatesocket.hibernation.timers import (
 )
 from gatesocket.hibernation.units import adopt_called
 from gatesocket.hibernation.waking import Waking
+from gatesocket.values import frozen
 
 __all__ = ["Hibernated", "Run", "run"]
 
@@ -68,7 +68,7 @@ class Refused(BaseException):
     """Carries `CannotHibernate` out of a route whose ``except Exception`` is not meant for it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hibernated:
     """What a run leaves of a route that waits."""
 

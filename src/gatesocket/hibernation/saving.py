@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from contextvars import Context, ContextVar, copy_context
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from gatesocket.hibernation.functions import named_function, save_cells
 from gatesocket.hibernation.home import Home
 from gatesocket.hibernation.names import name_of_variable
 from gatesocket.hibernation.snapshot import Frame, Snapshot
+from gatesocket.values import frozen
 
 if TYPE_CHECKING:
     from gatesocket.hibernation.stack import Live
@@ -50,7 +50,7 @@ def save(live: list["Live"], home: Home, outside: Context) -> Snapshot:
         plan = better
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Plan:
     """What only comes out while the values are written, and has to be known before."""
 

@@ -8,12 +8,13 @@ where it can't hibernate, it sleeps.
 
 import ast
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gatesocket.hibernation.points import SPAWNERS, Environment, Wait, wait_of_body
 from gatesocket.hibernation.source import FunctionNode
 from gatesocket.hibernation.syntax import children, inside
 from gatesocket.hibernation.timers import BLOCKS
+from gatesocket.values import frozen
 
 __all__ = ["Refusal", "Scan", "scan"]
 
@@ -26,7 +27,7 @@ _TIMEOUT = (
 _Waiting = ast.Await | ast.AsyncFor | ast.comprehension
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refusal:
     """A construct that a route can't be continued in."""
 
@@ -35,7 +36,7 @@ class Refusal:
     remedy: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scan:
     """What was found in a function."""
 

@@ -28,12 +28,12 @@ import ast
 import hashlib
 import linecache
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import Any
 
 from gatesocket.hibernation.syntax import children
+from gatesocket.values import frozen
 
 __all__ = ["FunctionNode", "NoSource", "Source", "digest", "locate", "module_of", "nested_codes", "originals"]
 
@@ -56,7 +56,7 @@ def digest(*texts: str) -> str:
     return hashlib.blake2b("\0".join(texts).encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Source:
     """The ``def`` of a function, and the way down to it from its module."""
 

@@ -54,11 +54,12 @@ from gatesocket.hibernation.points import environment_of
 from gatesocket.hibernation.scan import Refusal
 from gatesocket.hibernation.source import Source, digest, locate, module_of
 from gatesocket.hibernation.syntax import RUNTIME, PointAwait, assign, children, load, placed, runtime_name
+from gatesocket.values import frozen
 
 __all__ = ["Point", "Unit", "transform"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Point:
     """A place where a function can be left and continued."""
 
