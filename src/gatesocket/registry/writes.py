@@ -14,6 +14,7 @@ one *now*. A record that passes from one to the other between the two calls is w
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import field
 from functools import lru_cache
 from typing import Final
@@ -67,15 +68,15 @@ class Write:
     """Groups' names by their placeholders; every other placeholder is ``#`` and the attribute's own name."""
 
     @property
-    def names(self) -> dict[str, str]:
+    def names(self) -> Mapping[str, str]:
         """Every placeholder that is used, and none that isn't, which DynamoDB would refuse."""
-        used = _placeholders(f"{self.update} {self.condition}")
-        return {placeholder: self.groups.get(placeholder, placeholder[1:]) for placeholder in used}
+        names = _names(f"{self.update} {self.condition}")
+        return {**names, **self.groups} if self.groups else names
 
 
 @lru_cache(maxsize=64)  # a process makes the same few writes over and over; the others join or leave many groups
-def _placeholders(expressions: str) -> tuple[str, ...]:
-    return tuple(re.findall(r"#\w+", expressions))
+def _names(expressions: str) -> Mapping[str, str]:
+    return {placeholder: placeholder[1:] for placeholder in re.findall(r"#\w+", expressions)}
 
 
 def take(entry: Entry, lease: Lease, *, now: int, bounds: Bounds) -> Write:
