@@ -1,6 +1,7 @@
 """Registries and gateway clients of every kind, over real HTTP servers on this machine."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -22,36 +23,32 @@ if TYPE_CHECKING:
 TABLES = count(1)
 
 
-@pytest.fixture(scope="session")
-def moto_client() -> Iterator["DynamoDBClient"]:
-    with dynamodb.moto() as url:
+def client_of(server: Callable[[], AbstractContextManager[str]]) -> Iterator["DynamoDBClient"]:
+    """Run a stand-in for DynamoDB, and give a client of it."""
+    with server() as url:
         client = dynamodb.connect(url)
         yield client
         client.close()
+
+
+@pytest.fixture(scope="session")
+def moto_client() -> Iterator["DynamoDBClient"]:
+    yield from client_of(dynamodb.moto)
 
 
 @pytest.fixture(scope="session")
 def dynalite_client() -> Iterator["DynamoDBClient"]:
-    with dynamodb.dynalite() as url:
-        client = dynamodb.connect(url)
-        yield client
-        client.close()
+    yield from client_of(dynamodb.dynalite)
 
 
 @pytest.fixture(scope="session")
 def ministack_client() -> Iterator["DynamoDBClient"]:
-    with dynamodb.ministack() as url:
-        client = dynamodb.connect(url)
-        yield client
-        client.close()
+    yield from client_of(dynamodb.ministack)
 
 
 @pytest.fixture(scope="session")
 def dynamodb_local_client() -> Iterator["DynamoDBClient"]:
-    with dynamodb.dynamodb_local() as url:
-        client = dynamodb.connect(url)
-        yield client
-        client.close()
+    yield from client_of(dynamodb.dynamodb_local)
 
 
 @pytest.fixture(
