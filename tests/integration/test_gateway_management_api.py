@@ -156,6 +156,8 @@ async def test_a_gateway_that_can_not_be_reached_has_no_status(aws: pytest.Monke
     with pytest.raises(GatewayError, match=r"can't be reached for connection .*127\.0\.0\.1:9") as caught:
         await gateway.post(ANN, "hello")
     assert caught.value.status is None
+    with pytest.raises(GatewayError, match="can't be reached"):
+        await gateway.close(ANN)
     await gateway.aclose()
 
 

@@ -73,13 +73,17 @@ class ManagementAPI:
     async def post(self, connection_id: str, text: str) -> None:
         """See `GatewayClient.post`."""
         data = wire_bytes(text)
+        _check_id(connection_id)
         await self._turns.begin(connection_id)
         try:
-            await self._call("PostToConnection", connection_id, Data=data)
-        except GatewayError as error:
+            # Not by `_call`: a broadcast makes ten thousand of these, and each coroutine on the way costs something.
+            await self._client.call("PostToConnection", {"ConnectionId": connection_id, "Data": data})
+        except Refused as error:
             if error.status == 413:  # noqa: PLR2004  # "Payload Too Large": its limit is lower than the one we know
                 raise MessageTooLarge(len(data), MESSAGE_BYTES) from error
-            raise
+            raise _refusal(error, connection_id) from error
+        except Unreachable as error:
+            raise _unreachable(error, connection_id) from error
         finally:
             self._turns.end(connection_id)
 
@@ -106,19 +110,26 @@ class ManagementAPI:
         """See `GatewayClient.aclose`."""
         await self._client.aclose()
 
-    async def _call(self, operation: str, connection_id: str, **parameters: Any) -> dict[str, Any]:
+    async def _call(self, operation: str, connection_id: str) -> dict[str, Any]:
         """Call the Management API, and say its errors in our words."""
-        if connection_id in NO_SEGMENTS:
-            raise InvalidConnectionId(f"{connection_id!r} can't be a connection id", connection_id=connection_id)
+        _check_id(connection_id)
         try:
-            return await self._client.call(operation, {"ConnectionId": connection_id, **parameters})
+            return await self._client.call(operation, {"ConnectionId": connection_id})
         except Refused as error:
             raise _refusal(error, connection_id) from error
         except Unreachable as error:
-            raise GatewayError(
-                f"the Management API can't be reached for connection {connection_id!r}: {error}",
-                connection_id=connection_id,
-            ) from error
+            raise _unreachable(error, connection_id) from error
+
+
+def _check_id(connection_id: str) -> None:
+    if connection_id in NO_SEGMENTS:
+        raise InvalidConnectionId(f"{connection_id!r} can't be a connection id", connection_id=connection_id)
+
+
+def _unreachable(error: Unreachable, connection_id: str) -> GatewayError:
+    return GatewayError(
+        f"the Management API can't be reached for connection {connection_id!r}: {error}", connection_id=connection_id
+    )
 
 
 def _refusal(error: Refused, connection_id: str) -> ConnectionGone | GatewayError:
