@@ -49,7 +49,7 @@ class EdgeFunction:
         node = shutil.which("node")
         if node is None:
             pytest.skip("the edge's function is JavaScript, and node isn't installed to run it")
-        command = (node, Path(__file__).with_suffix(".js"))
+        command = (node, Path(__file__).with_suffix(".cjs"))
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             try:
                 yield cls(process)
