@@ -7,14 +7,17 @@ import asyncio
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Final, Protocol
 
 from starlette.websockets import WebSocket
 
+from gatesocket import backend, history
 from gatesocket.clock import milliseconds
+from gatesocket.exceptions import ConnectionGone
 from gatesocket.gateway.sockets import SocketGateway
-from gatesocket.registry.base import EVERYONE, Record
+from gatesocket.registry.base import EVERYONE, Record, Replay
 from gatesocket.registry.memory import MemoryRegistry
 from gatesocket.scope import Scope
 
@@ -55,6 +58,14 @@ class Connection(Protocol):
 
     async def leave(self, group: str) -> bool:
         """Leave a group; return whether the connection was in it."""
+        ...
+
+    async def replay(self, replay: Replay) -> None:
+        """Send to the client what it has missed of groups that the connection has joined.
+
+        It comes before whatever others send to those groups from now on, if the route has received nothing yet. A
+        client that leaves meanwhile is no error: the route's next receive says so.
+        """
         ...
 
     def forget(self) -> frozenset[str]:
@@ -143,6 +154,12 @@ class LocalConnection:
     async def leave(self, group: str) -> bool:
         """Leave a group; return whether the connection was in it."""
         return await self._registry.leave(self.connection_id, group)
+
+    async def replay(self, replay: Replay) -> None:
+        """Send what the client has missed; see `Connection.replay`."""
+        now = backend.current().clock()
+        with suppress(ConnectionGone):
+            await self._gateway.post_first(self.connection_id, lambda: history.texts(replay, self._registry, now=now))
 
     def forget(self) -> frozenset[str]:
         """Leave every group, and be reachable no longer; return the groups."""

@@ -395,6 +395,7 @@ class Driver:
             unwritten=unwritten,
             has_time=has_time,
             sleep=self._sleep,
+            clock=self._clock,
         )
 
 

@@ -13,7 +13,8 @@
     │   ├── InboxFull                 the client's: it sends faster than its route takes
     │   ├── LeaseLost                 nobody's: another invocation took the connection over
     │   ├── RecordTooLarge            the route's author's: it keeps more than one record can hold
-    │   └── UnreadableRecord          nobody's or an attacker's: another release wrote it, or it was damaged
+    │   ├── UnreadableHistory         nobody's or an attacker's: another release wrote it, or it was damaged
+    │   └── UnreadableRecord          the same, of a connection's record
     ├── GatewayError                  the gateway's: the Management API refused or can't be reached
     │   └── InvalidConnectionId       the sender's: what was named can't be a connection id
     ├── InvalidArguments              the enqueuer's: what a job was enqueued with doesn't fit it
@@ -47,6 +48,7 @@ __all__ = [
     "RegistryError",
     "SnapshotError",
     "UnexpectedEvent",
+    "UnreadableHistory",
     "UnreadableRecord",
 ]
 
@@ -169,6 +171,18 @@ class UnreadableRecord(RegistryError):
 
     def __str__(self) -> str:
         return f"the record of connection {self.connection_id!r} can't be read: {self.why}"
+
+
+class UnreadableHistory(RegistryError):
+    """What is stored of a group's history was written by another release, was damaged, or was planted."""
+
+    def __init__(self, group: str, why: str) -> None:
+        super().__init__(group, why)
+        self.group = group
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"the history of group {self.group!r} can't be read: {self.why}"
 
 
 class GatewayError(GatesocketError):

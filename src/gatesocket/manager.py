@@ -19,10 +19,12 @@ from gatesocket.connection import (
     current_connection,
     published_connection,
 )
+from gatesocket.cursors import checked
 from gatesocket.delivery import Delivery, Round, members_of
 from gatesocket.encoding import Message, encode
 from gatesocket.exceptions import ConfigurationError
 from gatesocket.gateway.sockets import SocketGateway
+from gatesocket.history import History, keep_text, replay_of
 from gatesocket.presence import Presence, Tell, announce
 from gatesocket.registry.base import EVERYONE, Member
 from gatesocket.registry.memory import MemoryRegistry
@@ -43,10 +45,14 @@ class ConnectionManager:
             a message to the group. The group of everyone isn't told. Each of it costs a broadcast to the group; it is
             told at most once but for a connection that is found gone while its own route runs, and a process that dies
             in between tells nobody.
+        history: how much of what is broadcast to a group is kept for members that come back; None keeps nothing. What
+            is kept has to be a JSON object, and carries a member ``cursor``; see `gatesocket.history`. Presence, and
+            what is sent to one person or one connection, isn't kept.
     """
 
-    def __init__(self, *, presence: Tell | None = None) -> None:
+    def __init__(self, *, presence: Tell | None = None, history: History | None = None) -> None:
         self._presence = presence
+        self._history = history
 
     async def connect(
         self,
@@ -56,8 +62,15 @@ class ConnectionManager:
         user: str | None = None,
         subprotocol: str | None = None,
         headers: Iterable[tuple[bytes, bytes]] | None = None,
+        after: str | None = None,
     ) -> str:
         """Accept a connection, unless that is done, and register it; return its connection id.
+
+        With *after*, the client gets of the group of everyone and of each of *groups* a message ``{"type": "history",
+        "cursor": …, "complete": …}``, and then what it has missed, in order. ``complete`` says whether that is all. It
+        isn't if the client was away for longer than the `History` reaches back, or has missed more than that holds; nor
+        if *after* can't be understood or isn't of this group, and then nothing follows. Whatever others send meanwhile
+        comes after it, and may be among it: a client drops a message whose cursor it has seen.
 
         Args:
             websocket: the socket that the route got.
@@ -65,12 +78,16 @@ class ConnectionManager:
             user: the person behind it, for `send_to_user`; None for nobody.
             subprotocol: one of those that the client offered; None for that which `gatesocket.auth` has chosen, if any.
             headers: further headers of the answer. API Gateway drops them.
+            after: how far the client has come, in its own words; empty for a client that connects for the first time.
+                None for one that doesn't know of histories, and is told nothing of them.
 
         Raises:
-            ConfigurationError: the settings name a table, but this process holds the socket itself.
+            ConfigurationError: the settings name a table, but this process holds the socket itself; or there is an
+                *after*, but this manager has no history.
         """
         if isinstance(groups, str):
             raise TypeError(f"expected a list of groups, but got the text {groups!r}; did you mean [{groups!r}]?")
+        history = self._with_history() if after is not None else None
         connection = _find(websocket) or _adopt(websocket)
         # A dependency that waits for a first message had to accept the socket already.
         if websocket.application_state is WebSocketState.CONNECTING or subprotocol or headers:
@@ -78,6 +95,8 @@ class ConnectionManager:
             await websocket.accept(subprotocol=chosen, headers=headers)
         groups = frozenset(groups)
         await connection.enter(groups, user)
+        if after is not None and history is not None:
+            await connection.replay(replay_of(after, {EVERYONE, *groups}, history))
         await self._announce("joined", groups, connection.connection_id, user)
         return connection.connection_id
 
@@ -96,10 +115,17 @@ class ConnectionManager:
             return _Done()
         return self._announce("left", left, connection.connection_id, user)
 
-    async def join(self, websocket: WebSocket, group: str) -> None:
-        """Add a connection to a group; broadcasts that begin afterwards reach it."""
+    async def join(self, websocket: WebSocket, group: str, *, after: str | None = None) -> None:
+        """Add a connection to a group; broadcasts that begin afterwards reach it.
+
+        With *after*, the client gets what it has missed of the group; see `connect`. Once the route has received
+        something, what others send meanwhile may come before that.
+        """
+        history = self._with_history() if after is not None else None
         connection = _registered(websocket)
         await connection.join(group)
+        if after is not None and history is not None:
+            await connection.replay(replay_of(after, {group}, history))
         await self._announce("joined", {group}, connection.connection_id, connection.user)
 
     async def leave(self, websocket: WebSocket, group: str) -> None:
@@ -155,7 +181,12 @@ class ConnectionManager:
         return await self._send(connections(), encode(message), group=None)
 
     async def broadcast(
-        self, message: Message, *, group: str = EVERYONE, exclude: Collection[str | WebSocket] = ()
+        self,
+        message: Message,
+        *,
+        group: str = EVERYONE,
+        exclude: Collection[str | WebSocket] = (),
+        keep: bool = True,
     ) -> Delivery:
         """Send to every member of a group.
 
@@ -180,10 +211,15 @@ class ConnectionManager:
         in no order with what is sent next, and in rare cases twice; see `gatesocket.fanout`. Without a queue all are
         posted to directly, and what fails is in the result.
 
+        **History**: a manager that has one keeps the message first, and sends it with its cursor then. So members get
+        only what those who come back can get, too.
+
         Args:
             message: what to send.
             group: to whom; everyone by default.
             exclude: sockets or connection ids that don't get it.
+            keep: whether a manager with a history keeps it, which it can't for *exclude*: who comes back does so as
+                another connection.
 
         Returns:
             How many got it, had left, will get it, and why others failed. "Sent" means that the gateway has taken it;
@@ -192,9 +228,11 @@ class ConnectionManager:
         Raises:
             ApplicationProtocolError: the message is bytes; nobody got it.
             MessageTooLarge: it is over 128 KB; nobody got it.
-            RegistryError: the members couldn't be read to their end; who was read until then gets it.
+            RegistryError: the members couldn't be read to their end; who was read until then gets it. Or it couldn't be
+                kept; nobody got it.
             TypeError: the message can't become JSON, or *exclude* is a text; nobody got it.
-            ValueError: the message holds what JSON can't say, or *group* can't be a group's name; nobody got it.
+            ValueError: the message holds what JSON can't say, *group* can't be a group's name, or it was to be kept and
+                is no JSON object, or has a ``cursor`` of its own, or excludes somebody; nobody got it.
         """
         if isinstance(exclude, str):
             raise TypeError(
@@ -202,6 +240,13 @@ class ConnectionManager:
             )
         text = encode(message)
         skipped = {item if isinstance(item, str) else self.connection_id(item) for item in exclude}
+        if keep and self._history is not None:
+            if skipped:
+                raise ValueError(
+                    "a message that is kept can't exclude anybody: who comes back does so as another connection. "
+                    "Leave exclude out, or don't keep it: broadcast(…, keep=False)"
+                )
+            text = await keep_text(checked(text), group, self._history, backend.current())
 
         async def members() -> AsyncIterator[Member]:
             async for member in members_of(group, backend.current()):
@@ -246,6 +291,14 @@ class ConnectionManager:
         finally:
             for member in left:
                 await self._announce("left", {group or EVERYONE}, member.connection_id, member.user)
+
+    def _with_history(self) -> History:
+        if self._history is None:
+            raise ConfigurationError(
+                "this manager keeps no history that a client could come back to. Make it with one: "
+                "ConnectionManager(history=History())"
+            )
+        return self._history
 
     async def _announce(
         self, kind: Literal["joined", "left"], groups: Iterable[str], connection_id: str, user: str | None

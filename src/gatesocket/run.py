@@ -5,15 +5,17 @@ import json
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
-from gatesocket import scope
+from gatesocket import history, scope
+from gatesocket.clock import Clock, milliseconds
 from gatesocket.conversation import Close, Conversation, HoldBack, Post, State, advance, received
 from gatesocket.exceptions import ConfigurationError, ConnectionGone
 from gatesocket.gateway.base import GatewayClient, wire_bytes
 from gatesocket.hibernation import TIMER_THRESHOLD, Hibernated
-from gatesocket.registry.base import EVERYONE, Changes, Entry, Record, Registry
+from gatesocket.registry.base import EVERYONE, Changes, Entry, Record, Registry, Replay
 
 __all__ = ["Run"]
 
@@ -45,10 +47,11 @@ class Run:
         unwritten: Record | None = None,
         has_time: Callable[[], bool] = lambda: True,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Clock = milliseconds,
     ) -> None:
         self.connection_id = conversation.connection_id
         self.conversation = conversation
-        self.outbox: list[str] = list(record.outbox) if record else []
+        self.outbox: list[str | Replay] = list(record.outbox) if record else []
         self.live = record is not None and record.live
         self._registry = registry
         self._gateway = gateway
@@ -56,6 +59,7 @@ class Run:
         self._close_message = close_message
         self._has_time = has_time
         self._sleep = sleep
+        self._clock = clock
         self._connecting = False
         self._inbox: deque[Entry] = deque()
         self._end: Entry | None = None
@@ -101,7 +105,10 @@ class Run:
     async def deliver(self) -> None:
         """Post what was held back: the outbox, and texts from elsewhere that no message came before."""
         while self.outbox and not self.conversation.ended:
-            await self._deliver(self.outbox[0])
+            first = self.outbox[0]
+            for text in [first] if isinstance(first, str) else await self._missed(first):
+                if not self.conversation.ended:
+                    await self._deliver(text)
             del self.outbox[0]
         while self.delivering:
             if not self.conversation.ended:
@@ -197,6 +204,20 @@ class Run:
             raise ConnectionGone(self.connection_id)
         await self.send({"type": "websocket.send", "text": text})
 
+    async def replay(self, replay: Replay) -> None:
+        """Send what the client has missed; see `Connection.replay`.
+
+        Nothing can be posted before the handshake is over, and it may be more than a record holds: so it is read then.
+        Whatever others send until then waits behind it.
+        """
+        if self.conversation.state is State.ACCEPTED:
+            self.outbox.append(replay)
+            return
+        await self.publish()
+        with suppress(ConnectionGone):
+            for text in await self._missed(replay):
+                await self.post(text)
+
     async def close(self, code: int) -> None:
         """End the connection, unless it has ended."""
         if not self.conversation.ended:
@@ -214,6 +235,9 @@ class Run:
             self._end = Entry("disconnect", "given up", code=code)
             self.conversation = replace(self.conversation, state=State.GONE, code=code)
             await self._close(self.conversation)
+
+    async def _missed(self, replay: Replay) -> list[str]:
+        return await history.texts(replay, self._registry, now=self._clock())
 
     async def _post(self, text: str) -> None:
         try:
@@ -272,8 +296,11 @@ class Run:
         self._user = user
 
     async def publish(self) -> None:
-        """Write the record of a connection that has joined something, unless that is done."""
-        if self.to_create is not None and self._groups:
+        """Write the record of a connection that has joined something, or the memberships, unless that is done."""
+        if self.to_create is None:
+            for group in sorted(self._groups - self._written):
+                await self.join(group)
+        elif self._groups:
             record = replace(self.to_create, groups=self._groups, user=self._user)
             await self._registry.create(record)
             self.published, self.to_create, self._written = record, None, record.groups

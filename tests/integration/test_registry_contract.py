@@ -7,7 +7,22 @@ from typing import TypeVar
 import pytest
 
 from gatesocket.exceptions import InboxFull, LeaseLost, RecordTooLarge, RegistryError
-from gatesocket.registry.base import EVERYONE, Busy, Changes, Entry, Lease, Member, Record, Registry, Taken
+from gatesocket.registry.base import (
+    EVERYONE,
+    REMEMBERED_SECONDS,
+    START,
+    Busy,
+    Changes,
+    Entry,
+    Kept,
+    Lease,
+    Member,
+    Place,
+    Record,
+    Registry,
+    Replay,
+    Taken,
+)
 from gatesocket.registry.bounds import NAME_BYTES, Bounds
 
 MakeRegistry = Callable[..., Registry]
@@ -60,7 +75,7 @@ async def test_a_record_is_read_as_it_was_created(registry: Registry) -> None:
     record = replace(
         RECORD,
         inbox=(HELLO, LEFT, Entry("wake", "w"), Entry("post", 'p"\n', 'a "quoted"\nline\0\u2028')),
-        outbox=("", "welcome", "\U0001f44b\n"),
+        outbox=("", "welcome", Replay(("*", "lobby"), "cursor", 100), "\U0001f44b\n", Replay((), "", 1)),
         live=True,
         lease=FIRST,
         attempts=2,
@@ -712,7 +727,85 @@ async def test_what_can_not_be_a_name_is_refused_everywhere(registry: Registry, 
         await everything(registry.connections(name, now=NOW))
     with pytest.raises(ValueError, match=reason):
         await registry.count(name, now=NOW)
+    with pytest.raises(ValueError, match=reason):
+        await keep(registry, "{}", group=name)
+    with pytest.raises(ValueError, match=reason):
+        await registry.recent(name, since=START, most=1, now=NOW)
     assert await registry.get(ANN, now=NOW) == record
+
+
+# Histories.
+
+RUN = NOW // 1000
+
+
+async def keep(registry: Registry, text: str, *, group: str = "lobby", seconds: int = 300, now: int = NOW) -> Kept:
+    return await registry.keep(group, text, id=f"{text} at {now}", seconds=seconds, messages=100, now=now)
+
+
+async def recent(registry: Registry, *, since: Place = START, most: int = 100, now: int = NOW) -> list[str]:
+    return [kept.text for kept in await registry.recent("lobby", since=since, most=most, now=now)]
+
+
+async def test_what_is_kept_has_places_one_after_the_other(registry: Registry) -> None:
+    first, second = await keep(registry, '{"n":1}'), await keep(registry, '{"n":2}', now=NOW + 1000)
+    assert first == Kept(Place(RUN, 1), '{"n":1}', at=RUN, until=RUN + 300)
+    assert second == Kept(Place(RUN, 2), '{"n":2}', at=RUN + 1, until=RUN + 301)
+    assert await registry.recent("lobby", since=START, most=100, now=NOW) == [first, second]
+
+
+async def test_a_history_is_read_from_a_place_on_and_no_more_than_the_newest(registry: Registry) -> None:
+    for number in range(1, 6):
+        await keep(registry, f"{{{number}}}")
+    assert await recent(registry, since=Place(RUN, 3)) == ["{3}", "{4}", "{5}"]
+    assert await recent(registry, since=Place(RUN, 3), most=2) == ["{4}", "{5}"]
+    assert await recent(registry, since=Place(RUN, 6)) == []
+    assert await recent(registry, since=Place(RUN - 1, 7), most=1) == ["{5}"]
+
+
+async def test_each_group_has_a_history_of_its_own(registry: Registry) -> None:
+    await keep(registry, "{1}", group="lobby#0")
+    await keep(registry, "{2}", group="attic")
+    assert await recent(registry) == []
+    assert (await keep(registry, "{3}")).place == Place(RUN, 1)
+
+
+async def test_the_last_place_is_remembered_for_a_day_after_which_the_count_begins_anew(registry: Registry) -> None:
+    await keep(registry, "{1}")
+    await keep(registry, "{2}", seconds=1)
+    remembered = NOW + REMEMBERED_SECONDS * 1000 - 1
+    assert await recent(registry, most=1, now=remembered) == ["{2}"]
+    assert (await keep(registry, "{3}", now=remembered)).place == Place(RUN, 3)
+
+    over = remembered + REMEMBERED_SECONDS * 1000
+    assert await recent(registry, now=over) == []
+    again = await keep(registry, "{4}", now=over)
+    assert again.place == Place(over // 1000, 1)
+    assert await recent(registry, now=over) == ["{4}"]
+
+
+async def test_a_place_is_remembered_as_long_as_those_before_it_whatever_the_clocks_say(registry: Registry) -> None:
+    """Of two processes, the later writer's clock is behind."""
+    await keep(registry, "{1}", now=NOW + 5000)
+    await keep(registry, "{2}", now=NOW)
+    end = NOW + REMEMBERED_SECONDS * 1000
+    assert await recent(registry, most=1, now=end - 1) == ["{2}"]
+
+
+async def test_the_largest_message_can_be_kept(registry: Registry) -> None:
+    largest = "{" + "x" * (128 * 1024 - 2) + "}"
+    await keep(registry, largest)
+    await keep(registry, largest)
+    assert await recent(registry) == [largest, largest]
+
+
+async def test_a_release_replaces_what_is_to_be_read_in_the_outbox(registry: Registry) -> None:
+    record = await taken(registry)
+    outbox = (Replay(("lobby",), "", 7), "and a text")
+    await registry.release(record, Changes(b"after", outbox=outbox, user="ann"), seen=1, now=NOW)
+    stored = await registry.get(ANN, now=NOW)
+    assert stored is not None
+    assert (stored.outbox, stored.waits) == (outbox, True)
 
 
 async def test_closing_twice_is_harmless(registry: Registry) -> None:

@@ -1,7 +1,9 @@
 """The local life's gateway client: it posts to the sockets that this process holds."""
 
 import time
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
@@ -17,6 +19,10 @@ class _Socket:
     websocket: WebSocket
     connected_at: float
     last_active_at: float
+    waiting: deque[str] = field(default_factory=deque)
+    """What others have posted while something else is to come first."""
+    held: int = 0
+    """How many callers of `SocketGateway.post_first` others wait for."""
 
 
 class SocketGateway:
@@ -46,12 +52,26 @@ class SocketGateway:
         """Send one text message; see `GatewayClient.post`."""
         wire_bytes(text)
         socket = self._open(connection_id)
+        if socket.held:
+            socket.waiting.append(text)
+        else:
+            await self._send(connection_id, socket, text)
+
+    async def post_first(self, connection_id: str, texts: Callable[[], Awaitable[Iterable[str]]]) -> None:
+        """Send what *texts* returns before anything that is posted from this call on.
+
+        Raises:
+            ConnectionGone: the client has left.
+        """
+        socket = self._open(connection_id)
+        socket.held += 1
         try:
-            await socket.websocket.send_text(text)
-        except WebSocketDisconnect as error:
-            self.detach(connection_id)
-            raise ConnectionGone(connection_id) from error
-        socket.last_active_at = time.time()
+            for text in await texts():
+                await self._send(connection_id, socket, text)
+            while socket.held == 1 and socket.waiting:
+                await self._send(connection_id, socket, socket.waiting.popleft())
+        finally:
+            socket.held -= 1
 
     async def close(self, connection_id: str) -> None:
         """End the connection; see `GatewayClient.close`."""
@@ -73,6 +93,14 @@ class SocketGateway:
     async def aclose(self) -> None:
         """Forget every socket; the server that holds them closes them."""
         self._sockets.clear()
+
+    async def _send(self, connection_id: str, socket: _Socket, text: str) -> None:
+        try:
+            await socket.websocket.send_text(text)
+        except WebSocketDisconnect as error:
+            self.detach(connection_id)
+            raise ConnectionGone(connection_id) from error
+        socket.last_active_at = time.time()
 
     def _open(self, connection_id: str) -> _Socket:
         socket = self._sockets.get(connection_id)

@@ -1,28 +1,36 @@
 """What a registry keeps of each connection, and what every registry promises."""
 
 from collections.abc import AsyncIterator
-from dataclasses import field, replace
-from typing import Literal, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, Protocol
 
 from gatesocket.values import frozen
 
 __all__ = [
     "EVERYONE",
+    "REMEMBERED_SECONDS",
+    "START",
     "Busy",
     "Changes",
     "Entry",
     "EntryKind",
     "Forget",
     "GiveUp",
+    "Kept",
     "Lease",
     "Member",
+    "Place",
     "Record",
     "Registry",
+    "Replay",
     "Taken",
 ]
 
 EVERYONE = "*"
 """The group that every connection belongs to."""
+
+REMEMBERED_SECONDS: Final = 24 * 60 * 60
+"""Seconds for which it is known how far a group's history had come, at least; what is older may be forgotten."""
 
 EntryKind = Literal["message", "disconnect", "post", "wake"]
 """What an inbox holds: something of the client, its end, a text of somebody else for it, a call to go on."""
@@ -55,6 +63,54 @@ class Lease:
     """Milliseconds since the epoch; later than the holder's own time limit."""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where a text stands in a group's history; a later one is greater."""
+
+    run: int
+    """When this count began, in seconds since the epoch. It begins anew once nothing is remembered any more."""
+    index: int
+    """Counts the texts of the run, from 1 and without a gap."""
+
+    @property
+    def before(self) -> "Place":
+        """The place before this one, in the same run."""
+        return replace(self, index=self.index - 1)
+
+    @property
+    def next(self) -> "Place":
+        """The place after this one, in the same run."""
+        return replace(self, index=self.index + 1)
+
+
+START: Final = Place(0, 0)
+"""Before everything that any group keeps."""
+
+
+@frozen
+class Kept:
+    """A text in a group's history."""
+
+    place: Place
+    text: str
+    """Without its cursor."""
+    at: int
+    """When it was kept, in seconds since the epoch."""
+    until: int
+    """From when on nobody is to get it any more, in seconds since the epoch; its place is remembered for longer."""
+
+
+@frozen
+class Replay:
+    """What is to be read of some groups' histories and sent to a client, when its turn comes."""
+
+    groups: tuple[str, ...]
+    after: str
+    """What the client has given as its cursor; empty if it has none yet."""
+    messages: int
+    """Texts of each group at the most."""
+
+
 @frozen
 class Record:
     """All that is stored of one connection."""
@@ -74,8 +130,8 @@ class Record:
     asleep: bool = False
     """Whether it waits for that time only, so that messages stay in the inbox until then."""
     inbox: tuple[Entry, ...] = ()
-    outbox: tuple[str, ...] = ()
-    """Texts sent before the socket was live, in order."""
+    outbox: tuple[str | Replay, ...] = ()
+    """Texts sent before the socket was live, and what is to be read then, in order."""
     live: bool = False
     """Whether the socket is known to be open: a post was accepted or a message came."""
     lease: Lease | None = None
@@ -166,7 +222,7 @@ class Changes:
 
     snapshot: bytes | None
     """Where the route waits from now on; None if it has ended."""
-    outbox: tuple[str, ...] = ()
+    outbox: tuple[str | Replay, ...] = ()
     """What is still to be delivered; replaces the record's."""
     live: bool = False
     joined: frozenset[str] = field(default_factory=frozenset)
@@ -199,6 +255,11 @@ class Registry(Protocol):
     * A member `waits` as long as its record does, and until the `release` after which it doesn't has returned. So
       whoever reads it as one that doesn't wait may post to it: all that was sent before is delivered.
     * Whatever is past its ``expires_at`` is treated as absent, whether or not the store has deleted it yet.
+    * A group's history has one order, and is read without a hole: what stands before a text that `recent` returns was
+      kept before it. So whoever has seen one, and then asks for what is later, misses nothing, however many write at
+      once. A `keep` is one write: whoever dies at it has kept the whole text or nothing, and stops nobody.
+    * `recent` sees every `keep` that has returned. So does a member's own look at the history everything that was sent
+      to the group by somebody who didn't yet see it as a member.
 
     Clocks are the caller's: *now* is milliseconds since the epoch. Every method raises `RegistryError` when the store
     refuses or can't be reached; `ConfigurationError` when the table doesn't exist or there are no credentials;
@@ -295,6 +356,35 @@ class Registry(Protocol):
 
     async def count(self, group: str, *, now: int) -> int:
         """Count the members of *group* without reading their ids into memory."""
+        ...
+
+    async def keep(self, group: str, text: str, *, id: str, seconds: int, messages: int, now: int) -> Kept:  # noqa: A002
+        """Put *text* at the end of *group*'s history.
+
+        Its place is remembered for `REMEMBERED_SECONDS` at least, whatever *seconds* is.
+
+        Args:
+            group: whose history.
+            text: what to keep.
+            id: names this call, and no other one: a write that the store's client repeats is known again by it.
+            seconds: for how long somebody may get it.
+            messages: how many texts of the group are wanted at the most; a registry may forget more.
+            now: milliseconds since the epoch.
+
+        Raises:
+            RegistryError: others were faster, again and again; or one of the causes that every method has. Then it may
+                have been kept all the same.
+        """
+        ...
+
+    async def recent(self, group: str, *, since: Place, most: int, now: int) -> list[Kept]:
+        """Return what *group*'s history holds from *since* on, that place included, oldest first: the newest *most*.
+
+        What nobody is to get any more is among it for as long as its place is remembered.
+
+        Raises:
+            UnreadableHistory: what is there wasn't written by this release.
+        """
         ...
 
     async def aclose(self) -> None:

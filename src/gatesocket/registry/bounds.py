@@ -86,7 +86,9 @@ def inbox_bytes(inbox: Iterable[Entry]) -> int:
 
 def kept_bytes(record: Record) -> int:
     """Bytes of scope, snapshot, outbox, groups and user."""
-    texts = (*record.outbox, *record.groups, record.user or "")
+    texts = [*record.groups, record.user or ""]
+    for each in record.outbox:
+        texts += [each] if isinstance(each, str) else [each.after, *each.groups]
     return len(record.scope) + len(record.snapshot or b"") + sum(len(text.encode()) for text in texts)
 
 

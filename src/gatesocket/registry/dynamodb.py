@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gatesocket.aws import AWSClient, Refused, client_for
 from gatesocket.exceptions import LeaseLost, RegistryError
-from gatesocket.registry import writes
-from gatesocket.registry.base import Busy, Changes, Entry, Lease, Member, Record, Taken
+from gatesocket.registry import kept, writes
+from gatesocket.registry.base import START, Busy, Changes, Entry, Kept, Lease, Member, Place, Record, Taken
 from gatesocket.registry.bounds import Bounds, check_names
 from gatesocket.registry.items import (
     Item,
@@ -38,6 +38,13 @@ ATTEMPTS: Final = 8
 """How often something is tried that others got in the way of. Each time, one of them got on with its own work."""
 
 
+KEEP_ATTEMPTS: Final = 64
+"""How often a text asks for a place in its group's history that somebody else is faster to take.
+
+Each time one of the others got it, so that as many broadcasts to one group may begin at once.
+"""
+
+
 class DynamoDBRegistry:
     """Keeps connections in the DynamoDB table of ``template.yaml``.
 
@@ -47,6 +54,8 @@ class DynamoDBRegistry:
     A `delete` removes the record first, in the one write that decides whether it may, and the memberships then. If the
     process dies between the two, or that write's answer is lost, the memberships stay until the time to live that they
     have of their own is over, or a broadcast prunes them.
+
+    A `keep` is a Query and a PutItem, and the same again for each that was faster.
 
     Args:
         table: the table's name.
@@ -228,9 +237,46 @@ class DynamoDBRegistry:
         async with aclosing(self._pages(group, now, counting=True)) as pages:
             return sum([page["Count"] async for page in pages])
 
+    async def keep(self, group: str, text: str, *, id: str, seconds: int, messages: int, now: int) -> Kept:  # noqa: A002
+        """See `Registry.keep`."""
+        check_names({group}, None)
+        at = now // 1000
+        for _ in range(KEEP_ATTEMPTS):
+            place, least = await self._free_place(group, at)
+            new = Kept(place, text, at, at + seconds)
+            if await self._table.put(kept.encode(group, new, id=id, least=least), kept.put(id)):
+                return new
+        raise RegistryError(
+            f"a message to group {group!r} could not be kept: others took {KEEP_ATTEMPTS} places before it, one after "
+            "the other. Send fewer at once, or without a history"
+        )
+
+    async def recent(self, group: str, *, since: Place, most: int, now: int) -> list[Kept]:
+        """See `Registry.recent`."""
+        return [found for found, _ in await self._recent(group, since, most, now // 1000)]
+
     async def aclose(self) -> None:
         """See `Registry.aclose`."""
         await self._table.client.aclose()
+
+    async def _recent(self, group: str, since: Place, most: int, now_seconds: int) -> list[tuple[Kept, int]]:
+        """Read the end of a history, each text with when it expires."""
+        check_names({group}, None)
+        first, last = kept.sort_key(since), kept.sort_key(kept.LAST)
+        items = await self._table.newest(kept.history_key(group), first, last, most)
+        found = [kept.decode(group, item) for item in items]
+        return [(each, expires_at) for each, expires_at in found if expires_at > now_seconds]
+
+    async def _free_place(self, group: str, now_seconds: int) -> tuple[Place, int]:
+        """Return the place after a group's last text, and until when what is put there has to stay at least."""
+        for last, expires_at in await self._recent(group, START, 1, now_seconds):
+            return last.place.next, expires_at
+        run = kept.run_item(group, now_seconds)
+        if not await self._table.put(run, kept.begin(now_seconds)):
+            # Somebody else is about to keep the first text.
+            run = await self._table.get(key_of(run)) or {}
+        number, expires_at = kept.run_of(group, run)
+        return Place(number, 1), expires_at
 
     def _memberships(self, record: Record, groups: Iterable[str], user: str | None) -> list[Item]:
         """Return the memberships of *record*'s connection in *groups*, and the one that makes it *user*'s."""

@@ -7,6 +7,7 @@
     G#<group>#<shard>       <connection id>  expires_at, user, waits
     U#<user>                <connection id>  expires_at, waits
     T#<hash of a ticket>    T                subject, expires_at
+    H#<group>               a place, or run  `gatesocket.registry.kept`
 
 Any text can name a group or a user, a ``#`` in it too: a shard is digits only, so that no two keys are alike.
 
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
 from zlib import crc32
 
 from gatesocket.exceptions import UnreadableRecord
-from gatesocket.registry.base import Entry, EntryKind, Lease, Member, Record
+from gatesocket.registry.base import Entry, EntryKind, Lease, Member, Record, Replay
 from gatesocket.registry.bounds import inbox_bytes
 
 if TYPE_CHECKING:
@@ -37,8 +38,10 @@ __all__ = [
     "belongings",
     "decode",
     "decode_entry",
+    "decode_sent",
     "encode",
     "encode_entry",
+    "encode_sent",
     "group_key",
     "group_membership",
     "key_of",
@@ -128,7 +131,7 @@ def encode(record: Record) -> Item:
         "expires_at": number(record.expires_at),
         "inbox": {"L": [{"S": encode_entry(entry)} for entry in record.inbox]},
         "inbox_bytes": number(inbox_bytes(record.inbox)),
-        "outbox": {"L": [{"S": text} for text in record.outbox]},
+        "outbox": {"L": [encode_sent(sent) for sent in record.outbox]},
         "live": {"BOOL": record.live},
         "attempts": number(record.attempts),
         "version": number(record.version),
@@ -183,7 +186,7 @@ def _decode(connection_id: str, item: Item) -> Record:
         due=int(item["due"]["N"]) if "due" in item else None,
         asleep="asleep" in item,
         inbox=tuple(decode_entry(entry["S"]) for entry in item["inbox"]["L"]),
-        outbox=tuple(text["S"] for text in item["outbox"]["L"]),
+        outbox=tuple(decode_sent(sent) for sent in item["outbox"]["L"]),
         live=item["live"]["BOOL"],
         lease=lease,
         attempts=int(item["attempts"]["N"]),
@@ -196,6 +199,28 @@ def _decode(connection_id: str, item: Item) -> Record:
 def belongings(item: Item) -> tuple[frozenset[str], str | None]:
     """Return the groups and the user that a record's item names, as far as one of another schema does so as ours."""
     return frozenset(item.get("groups", {}).get("M", {})), item.get("user", {}).get("S")
+
+
+def encode_sent(sent: str | Replay) -> "AttributeValueTypeDef":
+    """Return what waits in an outbox as an attribute: a text as such, what is to be read as a map."""
+    if isinstance(sent, str):
+        return {"S": sent}
+    groups: list[AttributeValueTypeDef] = [{"S": group} for group in sent.groups]
+    return {"M": {"groups": {"L": groups}, "after": {"S": sent.after}, "messages": number(sent.messages)}}
+
+
+def decode_sent(attribute: "AttributeValueTypeDef") -> str | Replay:
+    """Return what `encode_sent` made *attribute* of.
+
+    Raises:
+        KeyError: it is no such attribute.
+        ValueError: the same.
+    """
+    if "S" in attribute:
+        return attribute["S"]
+    replay = attribute["M"]
+    groups = tuple(group["S"] for group in replay["groups"]["L"])
+    return Replay(groups, replay["after"]["S"], int(replay["messages"]["N"]))
 
 
 # Made once: `json.dumps` would make one for each entry.

@@ -1,11 +1,22 @@
 """The registry of one process: `gatesocket.session` on dictionaries, and the memberships beside it."""
 
-from collections import defaultdict
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from gatesocket.registry.base import Busy, Changes, Entry, Lease, Member, Record, Taken
+from gatesocket.registry.base import (
+    REMEMBERED_SECONDS,
+    Busy,
+    Changes,
+    Entry,
+    Kept,
+    Lease,
+    Member,
+    Place,
+    Record,
+    Taken,
+)
 from gatesocket.registry.bounds import Bounds, check_names
 from gatesocket.session import Arrived, Created, Ended, Event, HeldBack, Released, Restored, advance
 from gatesocket.values import frozen
@@ -38,6 +49,8 @@ class MemoryRegistry:
         # What each group and each user has: its memberships, by connection id.
         self._groups: defaultdict[str, dict[str, _Membership]] = defaultdict(dict)
         self._users: defaultdict[str, dict[str, _Membership]] = defaultdict(dict)
+        # What each group keeps; the one that has kept something last is the last.
+        self._histories: OrderedDict[str, deque[Kept]] = OrderedDict()
 
     async def create(self, record: Record) -> None:
         """See `Registry.create`."""
@@ -138,8 +151,36 @@ class MemoryRegistry:
         check_names({group}, None)
         return len(_unexpired(self._groups.get(group, {}), now))
 
+    async def keep(self, group: str, text: str, *, id: str, seconds: int, messages: int, now: int) -> Kept:  # noqa: A002
+        """See `Registry.keep`; nobody repeats a call whose answer is lost, so that *id* says nothing here."""
+        check_names({group}, None)
+        at = now // 1000
+        self._forget_histories(at)
+        history = self._histories.setdefault(group, deque())
+        place = history[-1].place.next if history else Place(at, 1)
+        new = Kept(place, text, at, at + seconds)
+        history.append(new)
+        self._histories.move_to_end(group)
+        while len(history) > messages or history[0].until <= at:
+            history.popleft()
+        return new
+
+    async def recent(self, group: str, *, since: Place, most: int, now: int) -> list[Kept]:
+        """See `Registry.recent`."""
+        check_names({group}, None)
+        self._forget_histories(now // 1000)
+        return [kept for kept in self._histories.get(group, ()) if kept.place >= since][-most:]
+
     async def aclose(self) -> None:
         """Do nothing: there is nothing to let go of."""
+
+    def _forget_histories(self, now_seconds: int) -> None:
+        """Forget the groups that nothing was sent to for as long as their history is remembered."""
+        while self._histories:
+            oldest = next(iter(self._histories.values()))
+            if oldest[-1].at + REMEMBERED_SECONDS > now_seconds:
+                return
+            self._histories.popitem(last=False)
 
     def _happen(self, connection_id: str, event: Event[E], *, now: int = 0) -> E:
         """Let *event* happen; without *now* if it makes no difference to it whether the record has expired."""

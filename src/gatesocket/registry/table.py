@@ -78,6 +78,8 @@ class Table:
             "ConditionExpression": write.condition,
             "ExpressionAttributeNames": write.names,
         }
+        if write.values:
+            request["ExpressionAttributeValues"] = write.values
         return await self._write_if("PutItem", request) is not None
 
     async def update(self, key: Item, write: Write, *, returning: "ReturnValueType" = "NONE") -> Item | None:
@@ -127,6 +129,28 @@ class Table:
             yield page
             if "LastEvaluatedKey" not in page:
                 return
+            request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    async def newest(self, partition: str, first: str, last: str, most: int) -> list[Item]:
+        """Query the last *most* items of one partition between two sort keys, both included, in their order.
+
+        A later item is read before an earlier one.
+        """
+        request: QueryInputTypeDef = {
+            "TableName": self.name,
+            "ConsistentRead": True,
+            "KeyConditionExpression": "#pk = :pk AND #sk BETWEEN :first AND :last",
+            "ExpressionAttributeNames": {"#pk": "pk", "#sk": "sk"},
+            "ExpressionAttributeValues": {":pk": {"S": partition}, ":first": {"S": first}, ":last": {"S": last}},
+            "ScanIndexForward": False,
+        }
+        found: list[Item] = []
+        while True:
+            request["Limit"] = most - len(found)
+            page = await self._call("Query", request)
+            found += page["Items"]
+            if "LastEvaluatedKey" not in page or len(found) == most:
+                return found[::-1]
             request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     async def write(self, *, put: Iterable[Item] = (), delete: Iterable[Item] = ()) -> None:

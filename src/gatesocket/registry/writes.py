@@ -21,7 +21,7 @@ from typing import Final
 
 from gatesocket.registry.base import Changes, Entry, Lease, Record
 from gatesocket.registry.bounds import Bounds, entry_bytes, inbox_bytes
-from gatesocket.registry.items import PRESENT, SCHEMA, Item, encode_entry, number
+from gatesocket.registry.items import PRESENT, SCHEMA, Item, encode_entry, encode_sent, number
 from gatesocket.values import frozen
 
 __all__ = ["Write", "append", "delete", "hold_back", "join", "leave", "put", "release", "stop_waiting", "take"]
@@ -151,7 +151,7 @@ def release(record: Record, lease: Lease, changes: Changes, *, seen: int, now: i
         ":seen": number(seen),
         ":rest": {"L": [{"S": encode_entry(entry)} for entry in changes.inbox]},
         ":rest_bytes": number(inbox_bytes(changes.inbox)),
-        ":outbox": {"L": [{"S": text} for text in changes.outbox]},
+        ":outbox": {"L": [encode_sent(sent) for sent in changes.outbox]},
         ":live": {"BOOL": changes.live},
         ":zero": number(0),
         ":one": number(1),
