@@ -1,4 +1,4 @@
-"""What is special about a group's history in DynamoDB: writers that meet, answers that are lost, items that others put."""
+"""A group's history in DynamoDB: writers that meet, answers that are lost, late deletions, items that others put."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -159,7 +159,7 @@ async def test_an_item_that_gatesocket_did_not_write_is_refused(
     registry: DynamoDBRegistry, moto_client: "DynamoDBClient", moto_table: str
 ) -> None:
     planted = {"pk": {"S": history_key("lobby")}, "sk": {"S": sort_key(Place(RUN, 7))}, "text": {"S": "{}"}}
-    moto_client.put_item(TableName=moto_table, Item=planted)  # type: ignore[arg-type]
+    moto_client.put_item(TableName=moto_table, Item=planted)
     with pytest.raises(UnreadableHistory, match="the history of group 'lobby' can't be read: ") as caught:
         await recent(registry)
     assert caught.value.group == "lobby"

@@ -41,12 +41,13 @@ class Cloud:
         app: Any,
         *,
         registry: Registry | None = None,
+        gateway: FakeGateway | None = None,
         waker: bool = True,
         observer: Observer | None = None,
         **settings: Any,
     ) -> None:
         self.registry = registry or MemoryRegistry()
-        self.gateway = FakeGateway()
+        self.gateway = gateway or FakeGateway()
         self.gateway.connecting(CONNECTION)
         self.wakes: list[dict[str, Any]] = []
         self.delays: list[float] = []

@@ -43,7 +43,7 @@ def test_each_group_finds_its_own_among_several() -> None:
         ",,,",
         str(LOBBY)[:-11],
         str(LOBBY).replace("7", "-7"),
-        str(LOBBY).replace("7", "٧"),
+        str(LOBBY).replace("7", "\N{ARABIC-INDIC DIGIT SEVEN}"),
         f"{LOBBY} ",
         f"{LOBBY}\n",
         f"{LOBBY}.1",
