@@ -53,7 +53,9 @@ function make(options = {}, url = "wss://example.com/ws") {
   const states = [];
   connection.addEventListener("message", ({ detail }) => messages.push(detail));
   connection.addEventListener("state", ({ detail }) => states.push(detail));
-  return { connection, messages, states, last: () => states.at(-1) };
+  const histories = [];
+  connection.addEventListener("history", ({ detail }) => histories.push(detail.complete));
+  return { connection, messages, states, histories, last: () => states.at(-1) };
 }
 
 function opened(options) {
@@ -479,6 +481,149 @@ test("hand-overs can be left out", () => {
   opened({ handOverAfter: null });
   pass(24 * 60 * MINUTE);
   assert.equal(sockets.length, 1);
+});
+
+// Coming back to a history.
+
+const said = (index, run = 100, tag = "lobby-01") => ({ n: index, cursor: `${tag}.${run}.${index}.${run + index}` });
+const marker = (index, complete = true, run = 100, tag = "lobby-01") => ({
+  type: "history",
+  cursor: `${tag}.${run}.${index}.999`,
+  complete,
+});
+const afterOf = (socket) => new URL(socket.url).searchParams.get("after");
+const numbers = (messages) => messages.map(({ n }) => n);
+
+function resuming(options) {
+  return opened({ resume: "after", ...options });
+}
+
+/** Lose the connection, and come back. */
+function comeBack() {
+  sockets.at(-1).end(1001);
+  pass(30_000);
+  sockets.at(-1).accept();
+  return sockets.at(-1);
+}
+
+test("it tells the server how far it has come, and nothing at first", () => {
+  const { messages } = resuming();
+  assert.equal(afterOf(sockets[0]), "");
+  sockets[0].says(marker(7));
+  sockets[0].says(said(8));
+  const socket = comeBack();
+  assert.equal(afterOf(socket), "lobby-01.100.8.108");
+  socket.says(marker(8));
+  socket.says(said(9));
+  assert.deepEqual(numbers(messages), [8, 9]);
+});
+
+test("without the option cursors are an app's own", () => {
+  const { connection, messages } = opened();
+  sockets[0].says(marker(7));
+  sockets[0].says(said(7));
+  assert.equal(messages.length, 2);
+  assert.equal(sockets[0].url, "wss://example.com/ws");
+  assert.equal(connection.cursor, "");
+});
+
+test("what the server says of a history is an event, and no message", () => {
+  const { messages, histories } = resuming();
+  sockets[0].says(marker(7));
+  sockets[0].says(marker(9, false));
+  sockets[0].says({ type: "history", of: "Rome" });
+  assert.deepEqual(histories, [true, false]);
+  assert.deepEqual(messages, [{ type: "history", of: "Rome" }]);
+});
+
+test("what comes twice is told once", () => {
+  const { messages } = resuming();
+  sockets[0].says(marker(0, true, 0));
+  for (const index of [1, 2, 2, 1, 3]) sockets[0].says(said(index));
+  assert.deepEqual(numbers(messages), [1, 2, 3]);
+});
+
+test("what overtook another is told, and the other is asked for", () => {
+  const { messages } = resuming();
+  sockets[0].says(marker(4));
+  for (const index of [5, 7, 8]) sockets[0].says(said(index));
+  const socket = comeBack();
+  assert.equal(afterOf(socket), "lobby-01.100.5.105");
+  socket.says(marker(5));
+  for (const index of [6, 7, 8, 9]) socket.says(said(index));
+  assert.deepEqual(numbers(messages), [5, 7, 8, 6, 9]);
+  assert.equal(afterOf(comeBack()), "lobby-01.100.9.109");
+});
+
+test("what is lost for good isn't asked for again", () => {
+  const { messages } = resuming();
+  sockets[0].says(marker(4));
+  sockets[0].says(said(6));
+  const socket = comeBack();
+  socket.says(marker(5, false));
+  for (const index of [6, 7]) socket.says(said(index));
+  assert.deepEqual(numbers(messages), [6, 7]);
+  assert.equal(afterOf(comeBack()), "lobby-01.100.7.107");
+});
+
+test("more after a gap than any server keeps closes it", () => {
+  const { connection } = resuming();
+  sockets[0].says(marker(1));
+  for (let index = 3; index < 3 + 1001; index += 1) sockets[0].says(said(index));
+  assert.equal(connection.cursor, "lobby-01.100.1003.1103");
+});
+
+test("a count that begins anew goes on", () => {
+  const { connection, messages } = resuming();
+  sockets[0].says(marker(4));
+  for (const [index, run] of [[2, 200], [1, 200], [4, 100], [3, 200]]) sockets[0].says(said(index, run));
+  assert.deepEqual(numbers(messages), [2, 1, 3]);
+  assert.equal(connection.cursor, "lobby-01.200.3.203");
+});
+
+test("another server's history is begun where that one says", () => {
+  const { messages } = resuming();
+  sockets[0].says(marker(50, true, 300));
+  const socket = comeBack();
+  socket.says(marker(2, false, 200));
+  socket.says(said(3, 200));
+  assert.deepEqual(numbers(messages), [3]);
+  assert.equal(afterOf(comeBack()), "lobby-01.200.3.203");
+});
+
+test("each group has a history of its own", () => {
+  const { connection, messages } = resuming();
+  sockets[0].says(marker(4));
+  sockets[0].says(said(1, 100, "attic_02"));
+  sockets[0].says(said(1, 100, "attic_02"));
+  sockets[0].says(said(5));
+  assert.deepEqual(numbers(messages), [1, 5]);
+  assert.equal(connection.cursor, "lobby-01.100.5.105,attic_02.100.1.101");
+});
+
+test("an earlier page's cursor is where it begins", () => {
+  const { messages } = resuming({ cursor: "lobby-01.100.4.104,damaged" });
+  assert.equal(afterOf(sockets[0]), "lobby-01.100.4.104");
+  sockets[0].says(said(4));
+  sockets[0].says(said(5));
+  assert.deepEqual(numbers(messages), [5]);
+});
+
+test("a hand-over tells each message once, and doesn't go back", () => {
+  const { connection, messages, histories } = resuming();
+  sockets[0].says(marker(4));
+  sockets[0].says(said(5));
+  pass(HAND_OVER);
+  assert.equal(afterOf(sockets[1]), "lobby-01.100.5.105");
+  sockets[1].accept();
+  sockets[0].says(said(6));
+  sockets[1].says(marker(5));
+  sockets[1].says(said(6));
+  sockets[1].says(said(7));
+  sockets[0].says(said(7));
+  assert.deepEqual(numbers(messages), [5, 6, 7]);
+  assert.deepEqual(histories, [true, true]);
+  assert.equal(connection.cursor, "lobby-01.100.7.107");
 });
 
 // What a page tells.

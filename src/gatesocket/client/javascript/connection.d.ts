@@ -37,6 +37,14 @@ export interface Options<Received = unknown> {
    * null for a message that isn't to be compared. null instead of a function, the default: it is dispatched twice.
    */
   key?: ((message: Received) => string | null) | null;
+  /**
+   * The query parameter that tells a server with a history how far this client has come, so that it sends what was
+   * missed; what comes twice is then dispatched once. It is on every address, and empty at first. null, the default:
+   * none.
+   */
+  resume?: string | null;
+  /** How far an earlier page had come: its `cursor`. Empty by default. */
+  cursor?: string;
   /** Bytes of the largest message that is sent. 32 768 by default: after a larger one API Gateway closes with 1009. */
   largestFrame?: number;
   /** How many messages may wait for a connection. 100 by default. */
@@ -59,8 +67,14 @@ export type State =
   | { state: "waiting"; delay: number; code: number; reason: string }
   | { state: "refused" | "closed"; code: number; reason: string };
 
+/** What a server says of a group's history before it sends what was missed: whether that is all. */
+export interface History {
+  complete: boolean;
+}
+
 interface Events<Received> {
   message: CustomEvent<Received>;
+  history: CustomEvent<History>;
   state: CustomEvent<State>;
 }
 
@@ -73,6 +87,8 @@ export class Connection<Received = unknown> extends EventTarget {
   readonly unsent: number;
   /** Whether two sockets are open, one of which takes over from the other. */
   readonly handingOver: boolean;
+  /** How far this client has come in the histories of its groups; to be kept for the option of that name. */
+  readonly cursor: string;
 
   /** Connect now; a connection that is there is dropped. */
   open(): void;

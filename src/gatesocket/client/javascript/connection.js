@@ -19,6 +19,8 @@ const DEFAULTS = {
   overlap: 5_000, // ms for what is still on its way to the old socket
   ready: null,
   key: null,
+  resume: null, // the query parameter that tells the server how far we have come
+  cursor: "", // how far that was on an earlier page
   largestFrame: 32 * 1024, // bytes; API Gateway closes with 1009 after a larger one
   unsent: 100, // messages that wait for a connection
   json: true,
@@ -27,6 +29,9 @@ const DEFAULTS = {
   WebSocket: null, // the environment's
   random: Math.random,
 };
+
+const CURSOR = /^([\w-]{8})\.(\d{1,12})\.(\d{1,12})\.(\d{1,12})$/; // of one group: its tag, run, index and time
+const FURTHEST = 1000; // messages after a gap that are known; no server keeps more
 
 export class Connection extends EventTarget {
   #url;
@@ -38,6 +43,7 @@ export class Connection extends EventTarget {
   #timers = new Map();
   #unsent = [];
   #told = new Map(); // key -> the link that brought it, while there are two
+  #seen = new Map(); // tag of a group -> how far we have come in its history
 
   constructor(url, options = {}) {
     super();
@@ -46,6 +52,9 @@ export class Connection extends EventTarget {
     }
     this.#url = url;
     this.#options = { ...DEFAULTS, ...options };
+    for (const place of this.#options.cursor.split(",").map(placeIn)) {
+      if (place) this.#seen.set(place.tag, new Seen(place));
+    }
   }
 
   /** How many messages wait for a connection. */
@@ -56,6 +65,11 @@ export class Connection extends EventTarget {
   /** Whether two sockets are open, one of which takes over from the other. */
   get handingOver() {
     return this.#heir !== null || this.#retiring !== null;
+  }
+
+  /** How far we have come, to begin from with the option of that name. */
+  get cursor() {
+    return [...this.#seen.values()].join(",");
   }
 
   open() {
@@ -113,11 +127,18 @@ export class Connection extends EventTarget {
 
   #connect(link, address) {
     const Socket = this.#options.WebSocket ?? globalThis.WebSocket;
-    const socket = new Socket(address, this.#options.protocols);
+    const socket = new Socket(this.#resuming(address), this.#options.protocols);
     link.socket = socket;
     socket.onopen = () => this.#opened(link);
     socket.onmessage = ({ data }) => this.#received(link, data);
     socket.onclose = ({ code, reason }) => this.#closed(link, code, reason);
+  }
+
+  #resuming(address) {
+    if (this.#options.resume === null) return address;
+    const url = new URL(address, globalThis.location?.href);
+    url.searchParams.set(this.#options.resume, this.cursor);
+    return url;
   }
 
   /** A socket that was replaced may still report: what it says no longer counts. */
@@ -152,6 +173,7 @@ export class Connection extends EventTarget {
     }
     const message = this.#parse(data);
     if (link === this.#heir && this.#options.ready?.(message)) this.#takeOver();
+    if (this.#options.resume !== null && this.#isKnown(message)) return;
     if (this.handingOver && this.#isRepeated(link, message)) return;
     this.dispatchEvent(new CustomEvent("message", { detail: message }));
   }
@@ -240,6 +262,24 @@ export class Connection extends EventTarget {
     return other !== undefined && other !== link;
   }
 
+  // ---- what a server with a history keeps
+
+  /** Note how far a message has brought us; whether nobody needs to hear of it, as it is known or only tells that. */
+  #isKnown(message) {
+    const place = placeIn(message?.cursor);
+    if (place === null) return false;
+    const seen = this.#seen.get(place.tag);
+    if (message.type === "history" && typeof message.complete === "boolean") {
+      if (seen === undefined) this.#seen.set(place.tag, new Seen(place));
+      else seen.goOn(place, message.complete);
+      this.dispatchEvent(new CustomEvent("history", { detail: { complete: message.complete } }));
+      return true;
+    }
+    if (seen !== undefined) return !seen.add(place);
+    this.#seen.set(place.tag, new Seen(place));
+    return false;
+  }
+
   // ---- messages
 
   #frame(message) {
@@ -320,6 +360,68 @@ export class Connection extends EventTarget {
   #tell(state, detail = {}) {
     this.dispatchEvent(new CustomEvent("state", { detail: { state, ...detail } }));
   }
+}
+
+/**
+ * How far we have come in one group's history: up to a place, and beyond it what came out of order, as broadcasts that
+ * overlap may. What is missing in between is asked for when we come back, and dropped if it was only late.
+ */
+class Seen {
+  #upTo;
+  #beyond = new Map(); // "run.index" -> place
+
+  constructor(place) {
+    this.#upTo = place;
+  }
+
+  /** Note a message; whether it is a new one. */
+  add(place) {
+    if (!isAfter(place, this.#upTo) || this.#beyond.has(nameOf(place))) return false;
+    this.#beyond.set(nameOf(place), place);
+    this.#advance();
+    if (this.#beyond.size > FURTHEST) this.#jump([...this.#beyond.values()].reduce(earlier));
+    return true;
+  }
+
+  /** Take the server's word for what there is; during a hand-over it may be an older one than ours. */
+  goOn(place, complete) {
+    if (!complete || !isAfter(this.#upTo, place)) this.#jump(place);
+  }
+
+  toString() {
+    const { tag, run, index, at } = this.#upTo;
+    return [tag, run, index, at].join(".");
+  }
+
+  #jump(place) {
+    this.#upTo = place;
+    for (const [name, each] of this.#beyond) if (!isAfter(each, place)) this.#beyond.delete(name);
+    this.#advance();
+  }
+
+  #advance() {
+    for (const first of this.#beyond.values()) {
+      // A run begins with 1, a day after anything was kept: nothing that could still be had is in between.
+      if (first.index === 1 && first.run > this.#upTo.run) this.#upTo = first;
+    }
+    let next;
+    while ((next = this.#beyond.get(nameOf({ run: this.#upTo.run, index: this.#upTo.index + 1 })))) this.#upTo = next;
+    for (const [name, each] of this.#beyond) if (!isAfter(each, this.#upTo)) this.#beyond.delete(name);
+  }
+}
+
+const nameOf = ({ run, index }) => `${run}.${index}`;
+
+const isAfter = (one, other) => one.run > other.run || (one.run === other.run && one.index > other.index);
+
+const earlier = (one, other) => (isAfter(one, other) ? other : one);
+
+/** The place that a cursor names; null for anything else. */
+function placeIn(cursor) {
+  const found = typeof cursor === "string" ? CURSOR.exec(cursor) : null;
+  if (found === null) return null;
+  const [run, index, at] = found.slice(2).map(Number);
+  return { tag: found[1], run, index, at };
 }
 
 const newLink = () => ({ socket: null, farewell: null, sent: [] });
