@@ -41,6 +41,7 @@ from gatesocket import ConnectionManager
 from gatesocket.asyncapi import add_asyncapi
 from gatesocket.client import DIRECTORY
 from gatesocket.exceptions import InvalidConnectionId
+from gatesocket.history import History
 from gatesocket.messages import envelope, messages
 
 __all__ = ["app", "manager"]
@@ -49,7 +50,7 @@ PAGE: Final = Path(__file__).parent / "page"
 
 app = FastAPI(title="Gatesocket's chat")
 add_asyncapi(app)
-manager = ConnectionManager()
+manager = ConnectionManager(history=History(messages=100, seconds=300))
 
 # Before the chat, because routes are tried in order: "/ws/{room}" would take "/ws/echo" for a room.
 app.include_router(lessons.router)
@@ -62,14 +63,16 @@ async def people(room: str) -> list[str]:
 
 
 @app.websocket("/ws/{room}")
-async def chat(websocket: WebSocket, room: Room, name: Name = "guest") -> None:
+async def chat(websocket: WebSocket, room: Room, name: Name = "guest", after: str | None = None) -> None:
     """Join *room* as *name* and talk; `chat.messages` lists what can be said.
+
+    Who comes back *after* a message within five minutes gets what was said since.
 
     A message that can't be understood is answered with an error, and the connection stays. Names are what
     people say they are: two with the same name are one person to the others.
     """
     newcomer = name not in await people(room)
-    connection = await manager.connect(websocket, groups=[room], user=name)
+    connection = await manager.connect(websocket, groups=[room], user=name, after=after)
     number = 0
     try:
         welcome = Welcome(room=room, name=name, connection=connection, people=await people(room))
@@ -81,7 +84,8 @@ async def chat(websocket: WebSocket, room: Room, name: Name = "guest") -> None:
             match message:
                 case Say(text=text):
                     number += 1
-                    await manager.broadcast(envelope(Said(name=name, text=text, number=number)), group=room)
+                    said = Said(name=name, text=text, number=number)
+                    await manager.broadcast(envelope(said), group=room, keep=True)
                 case TellUser() | TellConnection():
                     told = Told(name=name, connection=connection, text=message.text)
                     await incoming.reply(Delivered(sent=await deliver(message, told)))
@@ -128,9 +132,9 @@ async def announce(announcement: Announcement) -> dict[str, int]:
     """
     announced = envelope(Announced(text=announcement.text))
     if announcement.room:
-        delivery = await manager.broadcast(announced, group=announcement.room)
+        delivery = await manager.broadcast(announced, group=announcement.room, keep=True)
     else:
-        delivery = await manager.broadcast(announced)
+        delivery = await manager.broadcast(announced, keep=True)
     return {
         "sent": delivery.sent,
         "gone": delivery.gone,

@@ -21,6 +21,7 @@ the name of the model. A client may add an *id*; what the server answers to that
     "is-typing"        {"name": …}
     "announced"        {"text": …}
 
+"said" and "announced" are kept for those who come back, and so have a "cursor" beside their data.
 What comes in was written by anybody, so its fields say exactly what they may hold.
 """
 

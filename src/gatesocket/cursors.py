@@ -83,12 +83,12 @@ def checked(text: str) -> str:
     if not isinstance(value, dict):
         raise ValueError(  # noqa: TRY004  # of whatever type the message was, the text of it is what is wrong
             "expected a JSON object, such as a dict or an envelope, to which a history can add a cursor, but got "
-            f"another text of {len(text)} characters. Send an object, or don't keep it: broadcast(…, keep=False)"
+            f"another text of {len(text)} characters. Send an object, or leave keep=True out"
         )
     if "cursor" in value:
         raise ValueError(
-            "expected a JSON object without a member 'cursor', which a history adds. Call it otherwise, or don't keep "
-            "the message: broadcast(…, keep=False)"
+            "expected a JSON object without a member 'cursor', which a history adds. Call it otherwise, or leave "
+            "keep=True out"
         )
     kept = text.strip(WHITESPACE)
     wire_bytes(with_cursor(kept, LONGEST))

@@ -8,8 +8,10 @@
     @app.websocket("/ws/{room}")
     async def chat(websocket: WebSocket, room: str, after: str | None = None) -> None:
         await manager.connect(websocket, groups=[room], after=after)
+        async for text in websocket.iter_text():
+            await manager.broadcast({"text": text}, group=room, keep=True)
 
-Each message to a group gets a place in the group's history before anybody gets the message itself, and carries it as
+Each message that is kept gets a place in the group's history before anybody gets the message itself, and carries it as
 its cursor. A member that comes back is a member first, and then reads the history from its cursor on. So what is sent
 meanwhile is either in the history by then, or is sent by somebody who sees the member; or both, and the client drops
 what it has seen.
@@ -36,7 +38,7 @@ MOST_MESSAGES: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """How much of what is sent to a group is kept for members that come back.
+    """How much of what is sent to a group with ``keep=True`` is kept for members that come back.
 
     Raises:
         ValueError: there is nothing that could be kept, or more than can be.

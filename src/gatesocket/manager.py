@@ -45,9 +45,8 @@ class ConnectionManager:
             a message to the group. The group of everyone isn't told. Each of it costs a broadcast to the group; it is
             told at most once but for a connection that is found gone while its own route runs, and a process that dies
             in between tells nobody.
-        history: how much of what is broadcast to a group is kept for members that come back; None keeps nothing. What
-            is kept has to be a JSON object, and carries a member ``cursor``; see `gatesocket.history`. Presence, and
-            what is sent to one person or one connection, isn't kept.
+        history: how much of what is broadcast with ``keep=True`` is kept for members that come back; see
+            `gatesocket.history`. None keeps nothing.
     """
 
     def __init__(self, *, presence: Tell | None = None, history: History | None = None) -> None:
@@ -186,7 +185,7 @@ class ConnectionManager:
         *,
         group: str = EVERYONE,
         exclude: Collection[str | WebSocket] = (),
-        keep: bool = True,
+        keep: bool = False,
     ) -> Delivery:
         """Send to every member of a group.
 
@@ -211,15 +210,15 @@ class ConnectionManager:
         in no order with what is sent next, and in rare cases twice; see `gatesocket.fanout`. Without a queue all are
         posted to directly, and what fails is in the result.
 
-        **History**: a manager that has one keeps the message first, and sends it with its cursor then. So members get
-        only what those who come back can get, too.
+        **History**: with *keep* the message is kept first, and is sent with its cursor then. So members get only what
+        those who come back can get, too.
 
         Args:
             message: what to send.
             group: to whom; everyone by default.
             exclude: sockets or connection ids that don't get it.
-            keep: whether a manager with a history keeps it, which it can't for *exclude*: who comes back does so as
-                another connection.
+            keep: whether those who come back get it, too. It has to be a JSON object then, and has a member ``cursor``
+                when it is sent; and it can't exclude anybody, as who comes back does so as another connection.
 
         Returns:
             How many got it, had left, will get it, and why others failed. "Sent" means that the gateway has taken it;
@@ -227,11 +226,12 @@ class ConnectionManager:
 
         Raises:
             ApplicationProtocolError: the message is bytes; nobody got it.
+            ConfigurationError: it is to be kept, but this manager has no history; nobody got it.
             MessageTooLarge: it is over 128 KB; nobody got it.
             RegistryError: the members couldn't be read to their end; who was read until then gets it. Or it couldn't be
                 kept; nobody got it.
             TypeError: the message can't become JSON, or *exclude* is a text; nobody got it.
-            ValueError: the message holds what JSON can't say, *group* can't be a group's name, or it was to be kept and
+            ValueError: the message holds what JSON can't say, *group* can't be a group's name, or it is to be kept and
                 is no JSON object, or has a ``cursor`` of its own, or excludes somebody; nobody got it.
         """
         if isinstance(exclude, str):
@@ -240,13 +240,14 @@ class ConnectionManager:
             )
         text = encode(message)
         skipped = {item if isinstance(item, str) else self.connection_id(item) for item in exclude}
-        if keep and self._history is not None:
+        if keep:
+            history = self._with_history()
             if skipped:
                 raise ValueError(
                     "a message that is kept can't exclude anybody: who comes back does so as another connection. "
-                    "Leave exclude out, or don't keep it: broadcast(…, keep=False)"
+                    "Leave exclude=… out, or keep=True"
                 )
-            text = await keep_text(checked(text), group, self._history, backend.current())
+            text = await keep_text(checked(text), group, history, backend.current())
 
         async def members() -> AsyncIterator[Member]:
             async for member in members_of(group, backend.current()):

@@ -168,7 +168,10 @@ class TestChat:
             for number, text in enumerate(("Hello", "Is this on?"), start=1):
                 says(ann, "say", text=text)
                 said = {"type": "said", "data": {"name": "ann", "text": text, "number": number}}
-                assert ann.receive_json() == bob.receive_json() == said
+                heard = ann.receive_json()
+                assert bob.receive_json() == heard
+                assert heard.pop("cursor")
+                assert heard == said
 
     def test_rooms_do_not_hear_each_other(self, client: TestClient) -> None:
         with joined(client, "one", "ann") as ann, joined(client, "two", "bob") as bob:
@@ -191,6 +194,21 @@ class TestChat:
             assert ann.receive_json() == {"type": "left", "data": {"name": "bob"}}
             says(ann, "who", "w")
             assert ann.receive_json() == {"type": "people", "id": "w", "data": {"people": ["ann"]}}
+
+    def test_who_comes_back_hears_what_was_said_meanwhile_and_nothing_twice(self, client: TestClient) -> None:
+        with joined(client, "lobby", "ann") as ann:
+            with client.websocket_connect("/ws/lobby?name=bob&after=") as bob:
+                cursors = [bob.receive_json()["cursor"] for _ in ("everywhere", "in the lobby")]
+                assert bob.receive_json()["type"] == "welcome"
+                assert ann.receive_json()["type"] == "joined"
+            assert ann.receive_json()["type"] == "left"
+            says(ann, "say", text="Are you there?")
+            assert ann.receive_json()["type"] == "said"
+            client.post("/announce", json={"text": "closing time"})
+            with client.websocket_connect(f"/ws/lobby?name=bob&after={','.join(cursors)}") as bob:
+                told = [bob.receive_json() for _ in range(5)]
+            assert [message["type"] for message in told] == ["history", "announced", "history", "said", "welcome"]
+            assert told[3]["data"]["text"] == "Are you there?"
 
     def test_a_second_tab_of_a_person_comes_and_goes_unnoticed(self, client: TestClient) -> None:
         with joined(client, "lobby", "ann") as ann, joined(client, "lobby", "bob"):
@@ -312,8 +330,10 @@ class TestHttp:
         with joined(client, "one", "ann") as ann, joined(client, "two", "bob") as bob:
             answer = client.post("/announce", json={"text": "closing time"})
             assert answer.json() == {"sent": 2, "gone": 0, "queued": 0, "failed": 0}
-            announced = {"type": "announced", "data": {"text": "closing time"}}
-            assert ann.receive_json() == bob.receive_json() == announced
+            announced = ann.receive_json()
+            assert bob.receive_json() == announced
+            assert announced.pop("cursor")
+            assert announced == {"type": "announced", "data": {"text": "closing time"}}
 
     def test_an_announcement_to_one_room_stays_there(self, client: TestClient) -> None:
         with joined(client, "one", "ann") as ann, joined(client, "two", "bob") as bob:

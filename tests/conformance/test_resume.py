@@ -18,7 +18,7 @@ async def talk(websocket: WebSocket, room: str, name: str, after: str | None = N
     await manager.connect(websocket, groups=[room], user=name, after=after)
     await manager.send_personal_message({"type": "welcome"}, websocket)
     async for text in websocket.iter_text():
-        await manager.broadcast({"type": "said", "text": text}, group=room)
+        await manager.broadcast({"type": "said", "text": text}, group=room, keep=True)
 
 
 def heard(socket: Socket) -> Any:

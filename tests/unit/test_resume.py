@@ -50,7 +50,7 @@ def make_room() -> FastAPI:
                 await manager.join(websocket, "attic", after="")
                 await websocket.send_json({"type": "joined"})
             else:
-                await manager.broadcast({"type": "said", "text": text}, group=room)
+                await manager.broadcast({"type": "said", "text": text}, group=room, keep=True)
 
     return app
 
@@ -150,15 +150,14 @@ async def test_what_can_not_be_kept_reaches_nobody(
     elsewhere: Elsewhere, text: Any, options: dict[str, Any], error: str
 ) -> None:
     with use(elsewhere.backend), pytest.raises(ValueError, match=error):
-        await manager.broadcast(text, **options)
+        await manager.broadcast(text, keep=True, **options)
     assert (elsewhere.sent, await elsewhere.kept()) == ([], [])
 
 
 async def test_what_is_not_to_be_kept_may_be_anything(elsewhere: Elsewhere) -> None:
     with use(elsewhere.backend):
-        await manager.broadcast("hello", keep=False)
-        await ConnectionManager().broadcast("from a manager without a history")
-    assert (elsewhere.sent, await elsewhere.kept()) == (["hello", "from a manager without a history"], [])
+        await manager.broadcast("hello", exclude=["another"])
+    assert (elsewhere.sent, await elsewhere.kept()) == (["hello"], [])
 
 
 async def test_what_could_not_be_kept_reaches_nobody() -> None:
@@ -168,8 +167,14 @@ async def test_what_could_not_be_kept_reaches_nobody() -> None:
 
     process = Elsewhere(Throttled())
     with use(process.backend), pytest.raises(RegistryError, match="throttled"):
-        await manager.broadcast({})
+        await manager.broadcast({}, keep=True)
     assert process.sent == []
+
+
+async def test_keeping_needs_a_manager_with_a_history(elsewhere: Elsewhere) -> None:
+    with use(elsewhere.backend), pytest.raises(ConfigurationError, match="keeps no history"):
+        await ConnectionManager().broadcast({}, keep=True)
+    assert elsewhere.sent == []
 
 
 async def test_a_cursor_needs_a_manager_with_a_history() -> None:
@@ -179,7 +184,7 @@ async def test_a_cursor_needs_a_manager_with_a_history() -> None:
     async def route(websocket: WebSocket) -> None:
         with pytest.raises(ConfigurationError, match=r"ConnectionManager\(history=History\(\)\)"):
             await ConnectionManager().connect(websocket, after="")
-        with pytest.raises(ConfigurationError, match="no history"):
+        with pytest.raises(ConfigurationError, match="keeps no history"):
             await ConnectionManager().join(websocket, "lobby", after="")
         await websocket.close()
 
@@ -220,7 +225,7 @@ class Uvicorn:
     async def say(self) -> None:
         self.said += 1
         with use(self.backend):
-            await manager.broadcast({"n": self.said}, group="lobby")
+            await manager.broadcast({"n": self.said}, group="lobby", keep=True)
 
     async def come(self, after: str) -> None:
         with use(self.backend):
@@ -288,14 +293,14 @@ async def test_what_was_missed_is_not_stored_in_the_record_but_read_when_the_soc
     large = "x" * 100_000
     with use(cloud.backend):
         for _ in range(5):
-            await manager.broadcast({"type": "said", "text": large}, group="lobby")
+            await manager.broadcast({"type": "said", "text": large}, group="lobby", keep=True)
     await cloud(connect("/ws/lobby", query={"after": BEGIN}))
     record = await cloud.record()
     assert record is not None
     assert record.outbox == (Replay((EVERYONE, "lobby"), BEGIN, 10), '{"type":"welcome"}')
 
     with use(cloud.backend):
-        assert (await manager.broadcast({"type": "said", "text": "meanwhile"}, group="lobby")).queued == 1
+        assert (await manager.broadcast({"type": "said", "text": "meanwhile"}, group="lobby", keep=True)).queued == 1
     await cloud.wake()
     told = [json.loads(text) for text in cloud.sent]
     assert [(each["type"], each.get("text", "")[:9]) for each in told] == [
@@ -308,7 +313,7 @@ async def test_what_was_missed_is_not_stored_in_the_record_but_read_when_the_soc
     ]
     assert told[-1]["cursor"] == told[-3]["cursor"], "by which a client knows it again"
     with use(cloud.backend):
-        assert (await manager.broadcast({"type": "said", "text": "now"}, group="lobby")).sent == 1
+        assert (await manager.broadcast({"type": "said", "text": "now"}, group="lobby", keep=True)).sent == 1
 
 
 @in_the_cloud
@@ -320,7 +325,7 @@ async def test_a_client_that_has_left_before_it_got_everything_is_sent_no_more()
 
     cloud = Cloud(make_room(), gateway=Leaving())
     with use(cloud.backend):
-        await manager.broadcast({"type": "said", "text": "missed"}, group="lobby")
+        await manager.broadcast({"type": "said", "text": "missed"}, group="lobby", keep=True)
     await cloud(connect("/ws/lobby", query={"after": BEGIN}))
     await cloud.wake()
     assert len(cloud.sent) == 1
@@ -347,12 +352,12 @@ async def test_a_route_that_has_received_something_before_it_connects_is_found_b
                 if leaves:
                     cloud.gateway.gone(CONNECTION)
                 with use(cloud.backend):
-                    await manager.broadcast({"n": 2}, group="lobby")
+                    await manager.broadcast({"n": 2}, group="lobby", keep=True)
             return found
 
     cloud = Cloud(app, registry=Watching())
     with use(cloud.backend):
-        await manager.broadcast({"n": 1}, group="lobby")
+        await manager.broadcast({"n": 1}, group="lobby", keep=True)
     await cloud(connect())
     await cloud(message(BEGIN))
     if leaves:

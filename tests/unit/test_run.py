@@ -300,7 +300,9 @@ async def test_a_close_message_waits_with_whatever_else_is_held_back() -> None:
     for message in (accept(), send("sorry"), CLOSE):
         await hold.run.send(message)
 
-    assert [json.loads(str(text)) for text in hold.run.outbox[1:]] == [{"type": "close", "code": 4001, "reason": "enough"}]
+    assert [json.loads(str(text)) for text in hold.run.outbox[1:]] == [
+        {"type": "close", "code": 4001, "reason": "enough"}
+    ]
     assert hold.gateway.closed == []
 
 

@@ -12,7 +12,7 @@ import { offer } from "./more.js";
 import { inOrder, summary, typingLine } from "./people.js";
 import { countsOf, recalled, visited } from "./rooms.js";
 import * as side from "./side.js";
-import { recall, remember } from "./storage.js";
+import { recall, remember, tab } from "./storage.js";
 import { Throttle, Typists } from "./typing.js";
 
 const TOLD_ONCE = new Set(["joined", "left", "said", "told", "announced", "is-typing"]);
@@ -22,6 +22,7 @@ let me = null; // {name, room, connection} as the server welcomed us
 let early = null; // what came on this connection before its welcome; null once that is there
 let people = new Set();
 let rooms = recalled(recall("rooms"));
+const cursors = new Map(recall("cursors", tab) ?? []); // room -> how far this tab has come there
 let recipient = null; // {name, message}: whom the next text is for; null is everybody
 let unanswered = new Map(); // id of a personal message -> {name, text}, until it is known to be delivered
 let jobs = new Map(); // id of the message that asked for it -> its entry
@@ -69,11 +70,16 @@ function join(room, name) {
     ready: ({ type }) => type === "welcome",
     // During a hand-over the same may come through both sockets.
     key: ({ type, data }) => (TOLD_ONCE.has(type) ? JSON.stringify([type, data]) : null),
+    resume: "after",
+    cursor: cursors.get(room) ?? "",
     WebSocket: watched(drawer.frames),
   });
   me = again ? { name, room } : null;
   connection.addEventListener("message", (event) => receive(event.detail));
   connection.addEventListener("state", (event) => showState(event.detail));
+  connection.addEventListener("history", ({ detail }) => {
+    if (!detail.complete) log.append(log.notice("You were away for long: some of what was said is missing."));
+  });
   connection.open();
   $("title").textContent = room;
   listRooms();
@@ -82,12 +88,18 @@ function join(room, name) {
 }
 
 function leave() {
+  cursors.set($("title").textContent, connection.cursor);
   connection.close();
   connection = null;
   me = null;
   choose(null);
   log.leave();
 }
+
+addEventListener("pagehide", () => {
+  if (connection !== null) cursors.set($("title").textContent, connection.cursor);
+  remember("cursors", [...cursors], tab);
+});
 
 // ---- rooms
 
@@ -150,7 +162,7 @@ const on = {
     me = data;
     setPeople(data.people);
     drawer.follow(data.connection);
-    if (!connection.handingOver) log.append(log.notice(back ? "You are back. What was said in between isn't kept." : `Welcome, ${data.name}.`));
+    if (!connection.handingOver) log.append(log.notice(back ? "You are back." : `Welcome, ${data.name}.`));
     // On Lambda two who join in the same moment may not have seen each other yet.
     connection.send({ type: "who" });
     countRooms();
