@@ -117,7 +117,7 @@ async def _of(group: str, cursor: Cursor | None, replay: Replay, registry: Regis
         end = cursor.place if found else await last()
         if end is not None and end < cursor.place:
             return [marker(Cursor(tag, end, seconds), complete=False)]
-        # Nothing later is there. Without any trace of its own place, that is known of the time that is remembered.
+        # Nothing later is there. If its own place isn't either, that is known of the time that is remembered.
         complete = bool(found) or _remembers(cursor, seconds)
         return [marker(Cursor(tag, cursor.place, seconds), complete=complete)]
     missed = _newest(later, replay.messages, seconds)
@@ -149,5 +149,8 @@ def _follows(first: Place, cursor: Cursor, seconds: int) -> bool:
 
 
 def _remembers(cursor: Cursor, seconds: int) -> bool:
-    """Whether all that was kept since the cursor's time is remembered."""
+    """Whether all that was kept since the cursor's time is remembered, where nothing is of the cursor's own run."""
+    if cursor.place != START and seconds - cursor.place.run < REMEMBERED_SECONDS:
+        # That would be there still: it was kept elsewhere, as by a process that has ended with all that it remembered.
+        return False
     return seconds - cursor.at < REMEMBERED_SECONDS

@@ -137,6 +137,18 @@ async def test_no_gap_is_passed_over_where_messages_are_kept_for_different_times
     assert await room.come(seen) == (at(BEGIN, 3, BEGIN), False, [4])
 
 
+@pytest.mark.parametrize("says", [0, 1], ids=["before anything is said again", "after"])
+async def test_who_comes_back_to_a_process_that_has_lost_its_memory_is_told_so(says: int) -> None:
+    room = Room()
+    seen = await room.say()
+    room.registry = MemoryRegistry()
+    room.now += 30
+    if says:
+        await room.say()
+    _, complete, missed = await room.come(seen)
+    assert (complete, missed) == (False, [2][:says])
+
+
 @pytest.mark.parametrize(
     "made_up",
     [
