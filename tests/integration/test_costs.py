@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
 from gatesocket import ConnectionManager, backend
+from gatesocket.history import History
 from gatesocket.registry.base import Entry, Lease
 from gatesocket.registry.dynamodb import DynamoDBRegistry
 from gatesocket.registry.items import encode, record_key
@@ -25,7 +26,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "costs-per-event.md"
 ROWS = dict(re.findall(r"^\| (?!event|---)(.+?) \| (.+?) \|$", DOCS.read_text(encoding="utf-8"), re.MULTILINE))
 
 app = FastAPI()
-manager = ConnectionManager()
+manager = ConnectionManager(history=History())
 
 
 @app.websocket("/plain")
@@ -56,8 +57,10 @@ async def ticks(websocket: WebSocket) -> None:
 
 
 @app.websocket("/member")
-async def member(websocket: WebSocket, name: str = "ann", greet: bool = False, tell: bool = False) -> None:
-    await manager.connect(websocket, groups=["lobby"], user=name)
+async def member(
+    websocket: WebSocket, name: str = "ann", greet: bool = False, tell: bool = False, after: str | None = None
+) -> None:
+    await manager.connect(websocket, groups=["lobby"], user=name, after=after)
     if greet:
         await websocket.send_text("welcome")
     if tell:
@@ -69,6 +72,8 @@ async def member(websocket: WebSocket, name: str = "ann", greet: bool = False, t
             count += 1
             if text == "tell all":
                 await manager.broadcast(f"{name} #{count}: {text}", group="lobby")
+            if text == "keep":
+                await manager.broadcast({"text": text}, group="lobby", keep=True)
             if text == "join":
                 await manager.join(websocket, "attic")
     except WebSocketDisconnect:
@@ -125,6 +130,26 @@ async def receive_beside_another(metered: Metered) -> str:
 async def broadcast(metered: Metered) -> str:
     await metered.connect("/member")
     return await metered.count(metered.cloud(message("tell all")))
+
+
+async def keep(metered: Metered) -> str:
+    await metered.connect("/member")
+    await metered.cloud(message("keep"))
+    return await metered.count(metered.cloud(message("keep")))
+
+
+async def keep_for_the_first_time(metered: Metered) -> str:
+    await metered.connect("/member")
+    return await metered.count(metered.cloud(message("keep")))
+
+
+async def come_back(metered: Metered) -> str:
+    return await metered.count(metered.connect("/member", after=""))
+
+
+async def catch_up(metered: Metered) -> str:
+    await metered.connect("/member", after="")
+    return await metered.count(metered.cloud.wake())
 
 
 async def join(metered: Metered) -> str:
@@ -198,14 +223,18 @@ EVENTS: dict[str, Callable[[Metered], Awaitable[str]]] = {
     "CONNECT, accepted": accept,
     "CONNECT of a member": accept_member,
     "CONNECT of a member that is broadcast to a group": accept_member_who_tells,
+    "CONNECT of a member with `after`": come_back,
     "MESSAGE": receive,
     "MESSAGE while another one is worked on": receive_beside_another,
     "MESSAGE that is broadcast to a group": broadcast,
+    "MESSAGE that is broadcast to a group and kept": keep,
+    "MESSAGE that is kept as the first for a day": keep_for_the_first_time,
     "MESSAGE that joins a group": join,
     "DISCONNECT": leave,
     "DISCONNECT of a member": leave_as_member,
     "wake that delivers what was held back": deliver,
     "wake that delivers what was held back for a member": deliver_to_member,
+    "wake that reads what a member of two groups has missed": catch_up,
     "wake that comes too late": wake_late,
     "wake of a timer": tick,
     "MESSAGE while the route sleeps": receive_asleep,
