@@ -11,8 +11,22 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from gatesocket.cursors import Cursor, tag_of
 from gatesocket.exceptions import InboxFull, LeaseLost
-from gatesocket.registry.base import EVERYONE, Changes, Entry, Lease, Member, Record, Registry, Taken
+from gatesocket.history import History, replay_of, texts
+from gatesocket.registry.base import (
+    EVERYONE,
+    REMEMBERED_SECONDS,
+    START,
+    Changes,
+    Entry,
+    Kept,
+    Lease,
+    Member,
+    Record,
+    Registry,
+    Taken,
+)
 from gatesocket.registry.bounds import Bounds
 from gatesocket.registry.dynamodb import DynamoDBRegistry
 from gatesocket.registry.memory import MemoryRegistry
@@ -25,6 +39,7 @@ CONNECTIONS = ["ann", "bob", "eve", "joe"]
 GROUPS = [EVERYONE, "lobby", "attic"]
 USERS = [None, "beth"]
 BOUNDS = Bounds(inbox_entries=3)
+HISTORY = History(messages=2)
 BEGIN = 1_700_000_000_000
 EXPIRES_AT = BEGIN // 1000 + 60
 
@@ -56,6 +71,8 @@ class Registries(RuleBasedStateMachine):
         """Connections' records as they were when they were deleted."""
         self.held: list[tuple[Record, int]] = []
         """What was taken and may or may not be held still, with how many entries were seen."""
+        self.cursors = [Cursor(tag_of("lobby"), START, BEGIN // 1000)]
+        """What members of the lobby may have seen."""
 
     def teardown(self) -> None:
         with self.runner:
@@ -164,6 +181,27 @@ class Registries(RuleBasedStateMachine):
     @rule(connection_id=connections, group=st.sampled_from(GROUPS))
     def leave(self, connection_id: str, group: str) -> None:
         self.ask(lambda registry: registry.leave(connection_id, group))
+
+    @rule(seconds=st.sampled_from([1, 30, 300]))
+    def keep(self, seconds: int) -> None:
+        id_ = f"k{next(self.ids)}"
+        kept: Kept = self.ask(
+            lambda registry: registry.keep(
+                "lobby", f'{{"n":"{id_}"}}', id=id_, seconds=seconds, messages=HISTORY.messages, now=self.now
+            )
+        )
+        self.cursors.append(Cursor(tag_of("lobby"), kept.place, kept.at))
+
+    @rule(data=st.data())
+    def come_back(self, data: st.DataObject) -> None:
+        after = data.draw(st.sampled_from(["", "made up", *map(str, self.cursors)]))
+        replay = replay_of(after, ["lobby", "attic"], HISTORY)
+        self.ask(lambda registry: texts(replay, registry, now=self.now))
+
+    @precondition(lambda self: len(self.cursors) > 3)
+    @rule()
+    def wait_until_nothing_is_remembered(self) -> None:
+        self.now += REMEMBERED_SECONDS * 1000
 
     @rule(seconds=st.integers(min_value=1, max_value=25))
     def wait(self, seconds: int) -> None:

@@ -13,11 +13,13 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 from gatesocket import ConnectionManager
 from gatesocket.backend import Backend, use
 from gatesocket.connection import LocalConnection
-from gatesocket.cursors import Cursor, tag_of
+from gatesocket.cursors import Cursor, cursor_of, tag_of, with_cursor
 from gatesocket.exceptions import ConfigurationError, RegistryError
+from gatesocket.fanout import run
 from gatesocket.gateway.fake import FakeGateway
 from gatesocket.gateway.sockets import SocketGateway
 from gatesocket.history import History, replay_of
+from gatesocket.queues import MemoryQueue
 from gatesocket.registry.base import EVERYONE, START, Record, Replay
 from gatesocket.registry.memory import MemoryRegistry
 from gatesocket.testing import GatewayTestClient
@@ -190,6 +192,20 @@ async def test_a_cursor_needs_a_manager_with_a_history() -> None:
 
     with pytest.raises(WebSocketDisconnect), TestClient(app).websocket_connect("/"):
         pass
+
+
+async def test_what_goes_by_the_fan_out_queue_has_the_cursor_that_everybody_gets(elsewhere: Elsewhere) -> None:
+    bodies: list[str] = []
+
+    async def put(body: str) -> None:
+        bodies.append(body)
+
+    with use(Backend(elsewhere.registry, elsewhere.gateway, fanout=MemoryQueue(put), fanout_above=0)):
+        assert (await manager.broadcast({"n": 1}, keep=True)).queued == 1
+        for _ in range(2):
+            assert await run(bodies[0])
+    [kept] = await elsewhere.registry.recent(EVERYONE, since=START, most=10, now=NOW)
+    assert elsewhere.sent == [with_cursor(kept.text, cursor_of(EVERYONE, kept))] * 2, "by which a client knows it again"
 
 
 # Under uvicorn: others send while somebody gets what they missed.
