@@ -121,6 +121,25 @@ def test_tabs_come_back_by_themselves_when_the_server_does(open_tab: OpenTab, se
     expect(message(bob, "written while away")).to_contain_text("Ann")
 
 
+def test_who_reloads_the_page_reads_what_was_said_meanwhile_and_nothing_twice(open_tab: OpenTab) -> None:
+    ann, bob = open_tab(), open_tab()
+    join(ann, "reloading", "Ann")
+    join(bob, "reloading", "Bob")
+    write(ann, "before")
+    expect(message(bob, "before")).to_be_visible()
+    bob.goto("about:blank")
+    expect(message(ann, "Bob left")).to_be_visible()
+    write(ann, "one")
+    write(ann, "two")
+    expect(message(ann, "two")).to_be_visible()
+    bob.goto("/")
+    join(bob, "reloading", "Bob")
+    expect(log(bob).get_by_role("listitem").filter(has_text="Ann")).to_contain_text(["one", "two"])
+    expect(message(bob, "one")).to_have_count(1)
+    expect(message(bob, "before")).to_have_count(0)
+    expect(message(bob, "some of what was said is missing")).to_have_count(0)
+
+
 def test_a_silent_connection_is_kept_open(open_tab: OpenTab) -> None:
     """API Gateway ends a connection after ten minutes without a message."""
     tab = open_tab()
