@@ -18,7 +18,7 @@ from gatesocket.gateway.base import wire_bytes
 from gatesocket.limits import URL_CHARACTERS
 from gatesocket.registry.base import Kept, Place
 
-__all__ = ["Cursor", "checked", "cursor_of", "marker", "read", "tag_of", "with_cursor"]
+__all__ = ["Cursor", "checked", "cursor_of", "marker", "parse", "read", "tag_of", "with_cursor"]
 
 TAG_BYTES: Final = 6
 """Bytes of a group's tag: it tells the groups of one client apart, and hides nothing."""
@@ -56,16 +56,20 @@ def cursor_of(group: str, kept: Kept) -> Cursor:
     return Cursor(tag_of(group), kept.place, kept.at)
 
 
+def parse(text: str) -> Cursor | None:
+    """Return the cursor that *text* is; None if it is none."""
+    if not PATTERN.fullmatch(text):
+        return None
+    tag, *numbers = text.split(".")
+    run, index, at = map(int, numbers)
+    return Cursor(tag, Place(run, index), at)
+
+
 def read(text: str, groups: Iterable[str]) -> dict[str, Cursor]:
     """Return the cursors of *groups* that a client's *text* has, by group; what else is in it is left out."""
     if len(text) > URL_CHARACTERS:
         return {}
-    found = {}
-    for each in text.split(","):
-        if PATTERN.fullmatch(each):
-            tag, *numbers = each.split(".")
-            run, index, at = map(int, numbers)
-            found[tag] = Cursor(tag, Place(run, index), at)
+    found = {cursor.tag: cursor for cursor in map(parse, text.split(",")) if cursor is not None}
     return {group: found[tag] for group in groups if (tag := tag_of(group)) in found}
 
 

@@ -713,4 +713,4 @@ def test_its_options_are_those_of_the_module_for_browsers() -> None:
     theirs = {snake_case(name) for name in re.findall(r"^  (\w+)\?:", options, re.MULTILINE)}
     ours = set(inspect.signature(Connection).parameters) - {"url"}
     assert theirs - ours == {"protocols", "_web_socket"}
-    assert ours - theirs == {"subprotocols", "connect", "on_state", "untaken"}
+    assert ours - theirs == {"subprotocols", "connect", "on_state", "on_history", "untaken"}

@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Literal, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Self
+from urllib.parse import urlencode
 
 from anyio import ClosedResourceError, EndOfStream, create_memory_object_stream
 
@@ -39,6 +40,7 @@ from gatesocket.client.events import (
     Written,
 )
 from gatesocket.client.frames import Codec
+from gatesocket.client.histories import Histories, told
 from gatesocket.client.machine import Machine, Phase, Policy
 from gatesocket.client.sockets import (
     CONNECT,
@@ -54,6 +56,9 @@ from gatesocket.client.sockets import (
 from gatesocket.client.sockets import State as SocketState
 from gatesocket.exceptions import ConnectionEnded
 from gatesocket.limits import CONNECTION_SECONDS, FRAME_BYTES
+
+if TYPE_CHECKING:
+    from gatesocket.cursors import Cursor
 
 __all__ = ["Connection"]
 
@@ -123,6 +128,10 @@ class Connection:
         ready: whether a message shows that the server has let the new socket in. None: it is when it is open.
         key: what tells a message from any other, so that one which both sockets bring during a hand-over is received
             once; it may return None for a message that isn't to be compared. None: it is received twice.
+        resume: the query parameter that tells a server with a history how far this client has come, so that it sends
+            what was missed; what comes twice is then received once. It is on every address, and empty at first. None:
+            none.
+        cursor: how far an earlier client had come: its `cursor`.
         largest_frame: bytes of the largest message that is sent; after a larger one API Gateway closes with 1009.
             None: any size.
         unsent: how many messages may wait for a connection.
@@ -132,6 +141,8 @@ class Connection:
         close_message: whether a last text ``{"type": "close", "code", "reason"}`` tells of the close.
         on_state: is told of each new state, in the order in which they come, a hand-over excepted. What it raises ends
             the connection, as what `ready` and `key` raise does.
+        on_history: is told of each group's history, before what was missed of it is received, whether that is all; as
+            `on_state` is.
         connect: what opens sockets, called with the address, ``subprotocols`` and ``write_limit``:
             ``partial(websockets.connect, additional_headers=…)``, for example.
         random: a number from 0 to 1.
@@ -153,6 +164,8 @@ class Connection:
         overlap: float = 5,
         ready: Callable[[Any], bool] | None = None,
         key: Callable[[Any], str | None] | None = None,
+        resume: str | None = None,
+        cursor: str = "",
         largest_frame: int | None = FRAME_BYTES,
         unsent: int = 100,
         untaken: int = 100,
@@ -160,6 +173,7 @@ class Connection:
         binary: Literal["base64"] | None = None,
         close_message: bool = True,
         on_state: Callable[[State], object] | None = None,
+        on_history: Callable[[bool], object] | None = None,
         connect: Connect = CONNECT,
         random: Callable[[], float] = random.random,
     ) -> None:
@@ -185,6 +199,10 @@ class Connection:
         self._key = key
         self._untaken = untaken
         self._on_state = on_state
+        self._on_history = on_history
+        self._resume = resume
+        self._histories = Histories(cursor)
+        self._bringing: set[Cursor] = set()  # what waits to be received, and isn't seen before
         self._connect = connect
         self._random = random
         self._said = 0
@@ -204,6 +222,11 @@ class Connection:
     def unsent(self) -> int:
         """How many messages wait for a connection."""
         return len(self._machine.unsent)
+
+    @property
+    def cursor(self) -> str:
+        """How far this client has come in the histories of its groups; to be kept for the parameter of that name."""
+        return self._histories.cursor
 
     @property
     def handing_over(self) -> bool:
@@ -400,8 +423,11 @@ class Connection:
 
     async def _address(self) -> str:
         """Return where the next attempt goes to."""
-        address = self._url() if callable(self._url) else self._url
-        return await address if inspect.isawaitable(address) else address
+        made = self._url() if callable(self._url) else self._url
+        address = await made if inspect.isawaitable(made) else made
+        if self._resume is None:
+            return address
+        return f"{address}{'&' if '?' in address else '?'}{urlencode({self._resume: self.cursor})}"
 
     async def _take(self, line: _Line, frame: str | bytes) -> None:
         """Look at what a socket has brought."""
@@ -417,7 +443,25 @@ class Connection:
             key = None if self._key is None else self._key(message)
             heard = Heard(line.number, message, lets_in, key)
         for delivered in self._happen(heard):
-            await self._brought.send(delivered)
+            await self._bring(delivered)
+
+    async def _bring(self, message: Any) -> None:
+        """Let a message be received, unless it has been, or only tells of a history."""
+        cursor, complete = told(message) if self._resume is not None else (None, None)
+        if cursor is None:
+            await self._brought.send(message)
+        elif complete is not None:
+            self._histories.go_on(cursor, complete=complete)
+            if self._on_history is not None:
+                self._on_history(complete)
+        elif not self._histories.knows(cursor) and cursor not in self._bringing:
+            # Only then it is seen: a socket may end before there is room for what it brought.
+            self._bringing.add(cursor)
+            try:
+                await self._brought.send(message)
+                self._histories.note(cursor)
+            finally:
+                self._bringing.discard(cursor)
 
     async def _write(self, line: _Line, socket: Socket) -> None:
         while True:
