@@ -425,6 +425,18 @@ test("what both sockets bring is told once, if messages have a key", () => {
   assert.equal(messages.length, 6);
 });
 
+test("what the new socket brings late, when the old one is gone, is told once all the same", () => {
+  const { messages } = opened({ key: ({ id }) => id });
+  pass(HAND_OVER);
+  sockets[1].accept();
+  sockets[0].says({ id: "a" });
+  pass(5000);
+  sockets[1].says({ id: "a" });
+  sockets[1].says({ id: "b" });
+  sockets[1].says({ id: "b" }); // of the same socket: said twice
+  assert.deepEqual(messages, [{ id: "a" }, { id: "b" }, { id: "b" }]);
+});
+
 test("a hand-over that fails is tried again, and the old socket stays", () => {
   const { connection, states } = opened();
   pass(HAND_OVER);

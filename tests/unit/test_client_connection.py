@@ -612,6 +612,18 @@ async def test_what_both_sockets_bring_is_received_once_if_messages_have_a_key()
 
 
 @virtual
+async def test_what_the_new_socket_brings_late_when_the_old_one_is_gone_is_received_once_all_the_same() -> None:
+    async with Opened(key=lambda message: message) as client:
+        await asyncio.sleep(HAND_OVER)
+        old, new = client.sockets
+        await new.accept()
+        await old.says('"a"')
+        await asyncio.sleep(5)
+        await new.says('"a"', '"b"', '"b"')  # "b" of the same socket: said twice
+        assert await client.take(3) == ["a", "b", "b"]
+
+
+@virtual
 async def test_a_hand_over_that_fails_is_tried_again_and_the_old_socket_stays() -> None:
     async with Opened() as client:
         await asyncio.sleep(HAND_OVER)

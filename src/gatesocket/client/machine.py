@@ -154,7 +154,7 @@ class Machine:
         self._timers: dict[Timer, float] = {}
         self._dialled = 0
         self._attempts = 0
-        self._told: dict[str, int] = {}  # key -> the socket that brought it, while there are two
+        self._told: dict[str, int] = {}  # key -> the socket that brought it while there were two
 
     @property
     def deadline(self) -> float | None:
@@ -264,13 +264,13 @@ class Machine:
 
     def _drop(self, code: int = 1000, reason: str = "") -> Iterator[Effect]:
         self._timers.clear()
-        self._told.clear()
         links = list(self._links.values())
         self._links.clear()
         for link in links:
             yield HangUp(link.number, code, reason)
 
     def _dial(self, role: Role) -> Dial:
+        self._told.clear()
         self._dialled += 1
         self._links[role] = _Link(self._dialled)
         return Dial(self._dialled)
@@ -312,7 +312,6 @@ class Machine:
         self._live(at)
         if old is None:
             self.phase = Phase.OPEN
-            self._told.clear()
         else:
             self.phase = Phase.OVERLAPPING
             self._links[Role.RETIRING] = old
@@ -322,14 +321,12 @@ class Machine:
     def _retire(self, event: Lost | Timer, at: _Moment) -> Iterator[Effect]:
         self.phase = Phase.OPEN
         self._timers.pop(Timer.OVERLAP, None)
-        self._told.clear()
         retired = self._links.pop(Role.RETIRING)
         if not isinstance(event, Lost):
             yield HangUp(retired.number)
 
     def _lose_heir(self, event: Lost, at: _Moment) -> Iterable[Effect]:
         self.phase = Phase.OPEN
-        self._told.clear()
         code, _ = _last(self._links.pop(Role.HEIR), event)
         if not _is_final(code, event.status):
             self._timers[Timer.HAND_OVER] = at.now + self._delay(at)
@@ -346,7 +343,7 @@ class Machine:
     def _hear(self, event: Heard, at: _Moment) -> Iterator[Effect]:
         if event.link == self._links[Role.LINK].number:
             self._live(at)
-        if not (self.handing_over and self._is_repeated(event)):
+        if not self._is_repeated(event):
             yield Deliver(event.message)
 
     def _hear_heir(self, event: Heard, at: _Moment) -> Iterator[Effect]:
@@ -355,8 +352,15 @@ class Machine:
         yield from self._hear(event, at)
 
     def _is_repeated(self, event: Heard) -> bool:
-        """Whether the other socket has brought this message already."""
-        return event.key is not None and self._told.setdefault(event.key, event.link) != event.link
+        """Whether the other socket has brought this message already; it may be late, when that one is gone."""
+        if event.key is None:
+            return False
+        if self._told.get(event.key, event.link) != event.link:
+            del self._told[event.key]
+            return True
+        if self.handing_over:
+            self._told[event.key] = event.link
+        return False
 
     def _note_farewell(self, event: Farewell, at: _Moment) -> Iterable[Effect]:
         self._link(event).farewell = event

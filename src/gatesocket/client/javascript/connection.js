@@ -42,7 +42,7 @@ export class Connection extends EventTarget {
   #attempts = 0;
   #timers = new Map();
   #unsent = [];
-  #told = new Map(); // key -> the link that brought it, while there are two
+  #told = new Map(); // key -> the link that brought it while there were two
   #seen = new Map(); // tag of a group -> how far we have come in its history
 
   constructor(url, options = {}) {
@@ -174,7 +174,7 @@ export class Connection extends EventTarget {
     const message = this.#parse(data);
     if (link === this.#heir && this.#options.ready?.(message)) this.#takeOver();
     if (this.#options.resume !== null && this.#isKnown(message)) return;
-    if (this.handingOver && this.#isRepeated(link, message)) return;
+    if (this.#isRepeated(link, message)) return;
     this.dispatchEvent(new CustomEvent("message", { detail: message }));
   }
 
@@ -184,7 +184,6 @@ export class Connection extends EventTarget {
       this.#endOverlap();
     } else if (link === this.#heir) {
       this.#heir = null;
-      this.#told.clear();
       if (last.code !== POLICY_VIOLATION) this.#after("handover", this.#delay(), () => this.#handOver());
     } else if (link === this.#link) {
       this.#unsent.unshift(...neverSent(link));
@@ -229,6 +228,7 @@ export class Connection extends EventTarget {
   }
 
   #handOver() {
+    this.#told.clear();
     this.#dial((this.#heir = newLink()));
   }
 
@@ -249,17 +249,17 @@ export class Connection extends EventTarget {
     clearTimeout(this.#timers.get("overlap"));
     const retired = this.#retiring;
     this.#retiring = null;
-    this.#told.clear();
     retired.socket.close(1000);
   }
 
-  /** Whether the other socket has brought this message already. */
+  /** Whether the other socket has brought this message already; it may be late, when that one is gone. */
   #isRepeated(link, message) {
+    if (!this.handingOver && this.#told.size === 0) return false;
     const key = this.#options.key?.(message) ?? null;
     if (key === null) return false;
-    const other = this.#told.get(key);
-    if (other === undefined) this.#told.set(key, link);
-    return other !== undefined && other !== link;
+    if ((this.#told.get(key) ?? link) !== link) return this.#told.delete(key);
+    if (this.handingOver) this.#told.set(key, link);
+    return false;
   }
 
   // ---- what a server with a history keeps
