@@ -137,7 +137,7 @@ async def test_boto3_finds_the_management_api_by_its_own_variable(
         # This process has the functions' environment as long as the stack runs in it.
         gateway = boto3.client("apigatewaymanagementapi")
         async with connect(f"ws://{address}/prod") as client:
-            (connection_id,) = running_stack.connections._outboxes
+            (connection_id,) = running_stack.connections.ids
             await asyncio.to_thread(gateway.post_to_connection, ConnectionId=connection_id, Data=b"hi")
             assert await client.recv() == "hi"
             about = await asyncio.to_thread(gateway.get_connection, ConnectionId=connection_id)
@@ -181,7 +181,7 @@ async def test_each_invocation_is_one_line_of_the_log(tmp_path: Path, caplog: py
     failing = HANDLER + "\n    def pages(event, context):\n        return ['no proxy response']\n"
     async with running(tmp_path, template=TEMPLATE, handler=failing) as (running_stack, address):
         async with connect(f"ws://{address}/prod"):
-            (connection_id,) = running_stack.connections._outboxes
+            (connection_id,) = running_stack.connections.ids
         async with httpx2.AsyncClient() as http:
             await http.get(f"http://{address}/pages/one")
     lines = [line.split("  ") for line in caplog.messages if "  " in line]

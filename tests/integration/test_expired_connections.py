@@ -87,9 +87,9 @@ async def test_the_route_of_a_connection_whose_disconnect_never_came_ends_with_1
         running(tmp_path, template=TEMPLATE, handler=HANDLER, runtimes=1) as (stack, address),
         connect(f"ws://{address}/bob", open_timeout=60) as bob,
     ):
-        (bob_id,) = stack.connections._outboxes
+        (bob_id,) = stack.connections.ids
         async with connect(f"ws://{address}/ann") as ann:
-            (ann_id,) = set(stack.connections._outboxes) - {bob_id}
+            (ann_id,) = stack.connections.ids - {bob_id}
             await ann.send("hello")
             assert await asyncio.wait_for(ann.recv(), 20) == "heard"
 

@@ -157,9 +157,9 @@ class Client:
 
 
 async def open_client(stack: Stack, address: str, messages: int) -> Client:
-    known = set(stack.connections._outboxes)
+    known = stack.connections.ids
     socket = await connect(f"ws://{address}/prod", open_timeout=PATIENCE)
-    (connection_id,) = set(stack.connections._outboxes) - known
+    (connection_id,) = stack.connections.ids - known
     return Client(socket, connection_id, messages)
 
 

@@ -1,4 +1,4 @@
-"""The shell around the gateway model, driven by a scripted client and scripted functions."""
+"""The shell around the gateway model, driven by scripted clients and scripted functions."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,10 +10,10 @@ import pytest
 from gatesocket.clock import milliseconds
 from gatesocket.emulator.answers import Answer, Failed, Returned
 from gatesocket.emulator.api import Api, Route
-from gatesocket.emulator.connections import Connections
+from gatesocket.emulator.connections import TEXT, Connections
 from gatesocket.emulator.effects import Invoke
-from gatesocket.emulator.gateway import Gateway
-from gatesocket.emulator.websocket import LARGEST_FRAME, PING
+from gatesocket.emulator.gateway import Gateway, Handshake
+from gatesocket.emulator.ids import random_id
 
 OK = Returned({"statusCode": 200})
 
@@ -37,34 +37,34 @@ class Functions:
         return effect
 
 
-class Client:
-    """The other end of one socket, as ASGI shows it."""
+class Browser:
+    """A client, and the server's end of its socket."""
 
-    def __init__(
-        self, connections: Connections, query: str = "", headers: tuple[tuple[bytes, bytes], ...] = ()
-    ) -> None:
-        self.incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self.outgoing: asyncio.Queue[Any] = asyncio.Queue()
-        self.gone = False
-        scope = {"type": "websocket", "headers": headers, "client": ("192.0.2.1", 5)}
-        self.incoming.put_nowait({"type": "websocket.connect"})
-        self.served = asyncio.create_task(connections.serve(scope, query, self.incoming.get, self._send))
+    def __init__(self, connections: Connections, query: str = "", headers: tuple[tuple[str, str], ...] = ()) -> None:
+        self.buffered = 0
+        self._outgoing: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
+        handshake = Handshake(headers=headers, query=(), source_ip="192.0.2.1")
+        self.client = connections.open(self, handshake, query)
 
-    def send(self, **message: Any) -> None:
-        self.incoming.put_nowait({"type": "websocket.receive", **message})
+    def say(self, data: str | bytes, *, largest_frame: int | None = None) -> None:
+        self.client.received(data, len(data) if largest_frame is None else largest_frame)
 
-    def leave(self, code: int = 1005, reason: str = "") -> None:
-        self.gone = True
-        self.incoming.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+    async def heard(self) -> tuple[Any, ...]:
+        return await asyncio.wait_for(self._outgoing.get(), 5)
 
-    async def received(self) -> dict[str, Any]:
-        message: dict[str, Any] = await self.outgoing.get()
-        return message
+    # What the shell does to its socket.
 
-    async def _send(self, message: Any) -> None:
-        if self.gone:
-            raise OSError("gone")
-        self.outgoing.put_nowait(message)
+    def accept(self, subprotocol: str | None) -> None:
+        self._outgoing.put_nowait(("accept", subprotocol))
+
+    def refuse(self, status: int, body: str, content_type: str = TEXT) -> None:
+        self._outgoing.put_nowait(("refuse", status, body, content_type))
+
+    def send(self, text: str) -> None:
+        self._outgoing.put_nowait(("send", text))
+
+    def close(self, code: int, reason: str) -> None:
+        self._outgoing.put_nowait(("close", code, reason))
 
 
 @dataclass
@@ -81,26 +81,20 @@ class World:
     functions: Functions
     clock: Clock
 
-    async def open(self) -> tuple[Client, str]:
+    async def open(self) -> tuple[Browser, str]:
         """Open a connection; return its client and id."""
-        client = Client(self.connections)
+        browser = Browser(self.connections)
         effect = await self.functions.next("$connect")
-        assert await client.received() == {"type": "websocket.accept", "subprotocol": None}
-        return client, effect.connection_id
+        assert await browser.heard() == ("accept", None)
+        return browser, effect.connection_id
 
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
     ids = (f"{number:015}=" for number in range(1000))
     route = Route("F")
-    api = Api(
-        "a1",
-        "prod",
-        "us-east-1",
-        "local",
-        r"\$default",
-        dict.fromkeys(("$connect", "$default", "$disconnect"), route),
-    )
+    keys = ("$connect", "$default", "$disconnect")
+    api = Api("a1", "prod", "us-east-1", "local", r"\$default", dict.fromkeys(keys, route))
     functions, clock = Functions(), Clock()
     connections = Connections(Gateway(api, new_id=lambda: next(ids)), functions.invoke, clock=clock)
     yield World(connections, functions, clock)
@@ -108,172 +102,138 @@ async def world() -> AsyncIterator[World]:
 
 
 async def test_the_handshake_waits_for_the_function(world: World) -> None:
-    client = Client(world.connections, "a=1&b=", headers=((b"Sec-WebSocket-Protocol", b"chat"),))
+    browser = Browser(world.connections, "a=1&b=", headers=(("Sec-WebSocket-Protocol", "chat"),))
     answer = Returned({"statusCode": 200, "headers": {"Sec-WebSocket-Protocol": "chat"}})
     effect = await world.functions.next("$connect", answer)
     assert effect.event["queryStringParameters"] == {"a": "1", "b": ""}
     assert effect.event["requestContext"]["identity"]["sourceIp"] == "192.0.2.1"
-    assert await client.received() == {"type": "websocket.accept", "subprotocol": "chat"}
+    assert await browser.heard() == ("accept", "chat")
 
 
 async def test_a_refused_client_gets_the_functions_status(world: World) -> None:
-    client = Client(world.connections)
+    browser = Browser(world.connections)
     await world.functions.next("$connect", Returned({"statusCode": 401, "body": "no"}))
-    assert (await client.received())["status"] == 401
-    assert await client.received() == {"type": "websocket.http.response.body", "body": b"no"}
-    await client.served
+    assert await browser.heard() == ("refuse", 401, "no", TEXT)
+
+
+async def test_a_handshake_that_nobody_is_asked_about_is_accepted_at_once() -> None:
+    api = Api("a1", "prod", "us-east-1", "local", r"\$default", {})
+    connections = Connections(Gateway(api, new_id=random_id), Functions().invoke)
+    assert await Browser(connections).heard() == ("accept", None)
+    await connections.aclose(grace=0)
 
 
 async def test_a_message_is_an_invocation_and_posts_reach_the_client_in_order(world: World) -> None:
-    client, connection_id = await world.open()
-    client.send(text="hi")
+    browser, connection_id = await world.open()
+    browser.say("hi")
     effect = await world.functions.next("$default")
     assert effect.event.get("body") == "hi"
     for text in (b"one", b"two"):
         assert world.connections.manage("POST", connection_id, text).status == 200
-    assert [(await client.received())["text"] for _ in range(2)] == ["one", "two"]
+    assert [await browser.heard() for _ in range(2)] == [("send", "one"), ("send", "two")]
 
 
 async def test_messages_do_not_wait_for_one_another(world: World) -> None:
-    client, _ = await world.open()
-    client.send(text="first")
-    client.send(text="second")
+    browser, _ = await world.open()
+    browser.say("first")
+    browser.say("second")
     (first, answer_first), (second, answer_second) = [await world.functions.invoked.get() for _ in range(2)]
     assert [first.event.get("body"), second.event.get("body")] == ["first", "second"]
     answer_second.set_result(Failed("ValueError", "boom"))
-    assert "Internal server error" in (await client.received())["text"]
+    _, text = await browser.heard()
+    assert "Internal server error" in text
     answer_first.set_result(OK)
 
 
 @pytest.mark.parametrize(
-    ("message", "code"),
-    [
-        ({"bytes": b"x"}, 1003),
-        ({"text": "x" * 33_000}, 1009),
-        ({"text": "x", LARGEST_FRAME: 33_000}, 1009),
-    ],
+    ("data", "largest_frame", "code"), [(b"x", 1, 1003), ("x" * 33_000, 33_000, 1009), ("x", 33_000, 1009)]
 )
 async def test_a_message_that_api_gateway_refuses_ends_the_connection(
-    world: World, message: dict[str, Any], code: int
+    world: World, data: str | bytes, largest_frame: int, code: int
 ) -> None:
-    client, _ = await world.open()
-    client.send(**message)
-    assert (await client.received())["code"] == code
+    browser, _ = await world.open()
+    browser.say(data, largest_frame=largest_frame)
+    assert await browser.heard() == ("close", code, "")
     await world.functions.next("$disconnect")
-    await client.served
 
 
 async def test_a_long_message_in_small_frames_passes(world: World) -> None:
-    client, _ = await world.open()
-    client.send(**{"text": "x" * 100_000, LARGEST_FRAME: 32_000})
+    browser, _ = await world.open()
+    browser.say("x" * 100_000, largest_frame=32_000)
     event: Any = (await world.functions.next("$default")).event
     assert len(event["body"]) == 100_000
 
 
 @pytest.mark.parametrize(
     ("code", "reason", "seen"),
-    [(1005, "", 1005), (1001, "", 1001), (4000, "bye", 4000), (1006, "", 1006)],
+    [(1005, "", 1005), (1001, "", 1001), (4000, "bye", 4000), (None, "", 1006)],
 )
-async def test_a_client_that_leaves_is_reported_with_its_code(world: World, code: int, reason: str, seen: int) -> None:
-    client, _ = await world.open()
-    client.leave(code, reason)
+async def test_a_client_that_leaves_is_reported_with_its_code(
+    world: World, code: int | None, reason: str, seen: int
+) -> None:
+    browser, connection_id = await world.open()
+    browser.client.left(code, reason)
     effect = await world.functions.next("$disconnect")
     assert effect.event["requestContext"]["disconnectStatusCode"] == seen
-    await client.served
+    assert world.connections.manage("POST", connection_id, b"gone").status == 410
 
 
-async def test_a_client_that_leaves_during_the_handshake_is_let_go_at_once(world: World) -> None:
-    client = Client(world.connections)
+async def test_a_client_that_leaves_during_the_handshake_is_let_go_when_it_is_answered(world: World) -> None:
+    browser = Browser(world.connections)
     _, answer = await world.functions.invoked.get()
-    client.leave(1006)
-    await client.served
+    browser.client.left(None, "")
     answer.set_result(OK)
     await world.functions.next("$disconnect")
 
 
-async def test_a_client_that_speaks_before_the_handshake_is_answered_has_to_wait(world: World) -> None:
-    client = Client(world.connections)
-    client.send(text="too early")
-    await world.functions.next("$connect")
-    assert (await client.received())["type"] == "websocket.accept"
-    assert (await world.functions.next("$default")).event.get("body") == "too early"
-
-
-async def test_a_client_that_vanishes_while_it_is_sent_to_is_reported_once(world: World) -> None:
-    client, connection_id = await world.open()
-    client.gone = True
-    assert world.connections.manage("POST", connection_id, b"lost").status == 200
-    client.leave(1006)
-    await world.functions.next("$disconnect")
-    await client.served
-    assert world.connections.manage("POST", connection_id, b"gone").status == 410
-
-
-async def test_a_socket_that_the_server_gives_up_is_a_connection_that_broke(world: World) -> None:
-    client, _ = await world.open()
-    client.served.cancel()
-    effect = await world.functions.next("$disconnect")
-    assert effect.event["requestContext"]["disconnectStatusCode"] == 1006
-
-
 async def test_the_management_api_closes_a_connection(world: World) -> None:
-    client, connection_id = await world.open()
+    browser, connection_id = await world.open()
     assert world.connections.manage("DELETE", connection_id, b"").status == 204
-    assert await client.received() == {
-        "type": "websocket.close",
-        "code": 1000,
-        "reason": "Connection Closed Normally",
-    }
-    await client.served
+    assert await browser.heard() == ("close", 1000, "Connection Closed Normally")
     await world.functions.next("$disconnect")
+
+
+async def test_what_waits_for_a_client_that_does_not_read_is_its_sockets_to_say(world: World) -> None:
+    browser, connection_id = await world.open()
+    browser.buffered = world.connections.quirks.client_buffer_bytes
+    assert world.connections.manage("POST", connection_id, b"one more").status == 429
 
 
 async def test_a_connection_without_messages_is_ended_after_ten_minutes(world: World) -> None:
-    client, _ = await world.open()
+    browser, _ = await world.open()
     world.clock.now += 10 * 60 * 1000
     world.connections._tick()
-    assert (await client.received())["code"] == 1001
+    assert await browser.heard() == ("close", 1001, "Going away")
     await world.functions.next("$disconnect")
 
 
-async def test_time_passes_by_itself(world: World) -> None:
-    """The clock is set forward while a handshake waits, so that its deadline is over when the next timer is set."""
-    late, later = Client(world.connections), Client(world.connections)
+async def test_what_is_overdue_after_a_sleep_of_the_machine_happens_with_the_next_input(world: World) -> None:
+    """The event loop's clock stands still meanwhile, and with it the timer that waits for the handshake's deadline."""
+    left, late = Browser(world.connections), Browser(world.connections)
     for _ in range(2):
         await world.functions.invoked.get()
     world.clock.now += 30_000
-    late.leave(1006)  # Any input sets the timer anew.
-    assert (await later.received())["status"] == 504
+    left.client.left(None, "")
+    _, status, *_ = await late.heard()
+    assert status == 504
 
 
 async def test_a_ping_is_no_message_and_goes_to_no_function(world: World) -> None:
     """What it may do is keep the connection alive, which is for the model to know."""
-    client, connection_id = await world.open()
-    client.incoming.put_nowait({"type": PING})
-    client.send(text="after")
+    browser, connection_id = await world.open()
+    browser.client.pinged()
+    browser.say("after")
     effect = await world.functions.next("$default")
     assert effect.event.get("body") == "after"
     assert effect.connection_id == connection_id
 
 
-async def test_a_client_without_an_address_is_local(world: World) -> None:
-    outgoing: asyncio.Queue[Any] = asyncio.Queue()
-    incoming: asyncio.Queue[Any] = asyncio.Queue()
-    incoming.put_nowait({"type": "websocket.connect"})
-    scope = {"type": "websocket", "headers": (), "client": None}
-    served = asyncio.create_task(world.connections.serve(scope, "", incoming.get, outgoing.put))
-    effect = await world.functions.next("$connect", Returned({"statusCode": 403}))
-    assert effect.event["requestContext"]["identity"]["sourceIp"] == "127.0.0.1"
-    await served
-
-
 async def test_the_end_waits_for_what_still_runs_and_abandons_it_then(world: World) -> None:
-    client, _ = await world.open()
-    client.send(text="quick")
-    client.send(text="forever")
+    browser, _ = await world.open()
+    browser.say("quick")
+    browser.say("forever")
     (_, quick), (_, forever) = [await world.functions.invoked.get() for _ in range(2)]
     quick.set_result(OK)
     await world.connections.aclose(grace=0.01)
     await asyncio.wait([forever])
     assert forever.cancelled()
-    client.served.cancel()

@@ -221,21 +221,16 @@ handler = Handler()
             await function.aclose()
 
 
-async def test_a_coroutine_that_takes_too_long_is_cancelled(start: Start) -> None:
+async def test_a_coroutine_that_takes_too_long_is_given_up(start: Start) -> None:
     function = await start(
         """
-        import asyncio, threading
-
-        cancelled = threading.Event()
+        import asyncio
 
         class Handler:
             def __call__(self, event, context): ...
 
             async def invoke(self, event, context):
-                try:
-                    await asyncio.Event().wait()
-                finally:
-                    cancelled.set()
+                await asyncio.Event().wait()
 
         handler = Handler()
         """,
@@ -243,7 +238,25 @@ async def test_a_coroutine_that_takes_too_long_is_cancelled(start: Start) -> Non
     )
     answer = await function.invoke({}, request_id="r1")
     assert answer == Failed("Sandbox.Timedout", "r1 Task timed out after 0.00 seconds")
-    assert await asyncio.to_thread(sys.modules["main"].cancelled.wait, 10)
+
+
+@pytest.mark.parametrize("asynchronous", [True, False])
+async def test_a_handler_that_ends_its_process_ends_one_invocation(start: Start, *, asynchronous: bool) -> None:
+    source = """
+        import sys
+
+        class Handler:
+            def __call__(self, event, context):
+                sys.exit(event)
+
+            async def act(self, event, context):
+                sys.exit(event)
+
+        handler = Handler()
+    """
+    function = await start(source.replace("act", "invoke") if asynchronous else source)
+    for request_id in ("r1", "r2"):
+        assert await function.invoke(3, request_id=request_id) == Failed("SystemExit", "3")
 
 
 async def test_a_thread_that_takes_too_long_is_not_waited_for(start: Start) -> None:

@@ -1,15 +1,14 @@
 """The clients' sockets: the shell around the gateway model that reads, writes and keeps time.
 
-One task per client reads from its socket, one writes to it, in the order of the model's effects. Invocations run beside
-them, none waits for another, and a slow one holds nothing up.
+What a client does is told to the model at once, and what the model wants is done to the socket at once. Only
+invocations take time; none waits for another, and a slow one holds nothing up.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final, Literal
+from dataclasses import replace
+from typing import Final, Protocol
 from urllib.parse import parse_qsl
-
-from starlette.types import Message, Receive, Scope, Send
 
 from gatesocket.clock import milliseconds
 from gatesocket.emulator import log
@@ -27,20 +26,68 @@ from gatesocket.emulator.gateway import (
     Refuse,
     SendText,
 )
-from gatesocket.emulator.websocket import LARGEST_FRAME, PING
 
-__all__ = ["Connections"]
+__all__ = ["TEXT", "Client", "Connections", "Socket"]
 
 Invoker = Callable[[Invoke], Awaitable[Answer]]
 """Runs the function that an effect names, and returns what it answered. Never raises."""
 
-ToClient = Accept | Refuse | SendText | Close
-"""The effects that a client sees."""
+TEXT: Final = "text/plain; charset=utf-8"
+"""What a refusal's body is unless it is said."""
 
-_PORTS: Final = {"http": 80, "https": 443}
 
-_ABNORMAL: Final = 1006
-"""The code of a connection that ended without a close frame (RFC 6455, section 7.4.1)."""
+class Socket(Protocol):
+    """The server's end of one client's WebSocket.
+
+    Nothing here waits or raises: what is sent to a client that reads slowly is buffered, and what is sent to one that
+    has just gone is lost.
+    """
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes wait to be sent."""
+        ...
+
+    def accept(self, subprotocol: str | None) -> None:
+        """Answer the handshake with 101, and with *subprotocol* unless it is None."""
+        ...
+
+    def refuse(self, status: int, body: str, content_type: str = TEXT) -> None:
+        """Answer the handshake with *status*."""
+        ...
+
+    def send(self, text: str) -> None:
+        """Send a text message."""
+        ...
+
+    def close(self, code: int, reason: str) -> None:
+        """Send a close frame, after what was sent before."""
+        ...
+
+
+class Client:
+    """One client of an API, to which its socket tells what it does; what it does before its handshake is accepted too.
+
+    After `left`, and after the socket was refused or closed, there is nothing to tell any more.
+    """
+
+    __slots__ = ("_connection_id", "_connections")
+
+    def __init__(self, connections: "Connections", connection_id: str) -> None:
+        self._connections = connections
+        self._connection_id = connection_id
+
+    def received(self, data: str | bytes, largest_frame: int) -> None:
+        """Tell of a whole message, and of the size in bytes of the largest frame that it came in."""
+        self._connections.on_message(self._connection_id, data, largest_frame)
+
+    def pinged(self) -> None:
+        """Tell of a ping, which the socket has answered."""
+        self._connections.on_ping(self._connection_id)
+
+    def left(self, code: int | None, reason: str) -> None:
+        """Tell that the client closed its connection, with *code*, or that the connection broke: None."""
+        self._connections.on_end(self._connection_id, code, reason)
 
 
 class Connections:
@@ -65,40 +112,56 @@ class Connections:
         self._invoke = invoke
         self._clock = clock
         self._watch = watch
-        self._outboxes: dict[str, _Outbox] = {}
+        self._sockets: dict[str, Socket] = {}
         self._invocations: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = 0
+        """When the timer rings, by *clock*."""
 
     @property
     def quirks(self) -> Quirks:
         """What was settled of API Gateway's unknowns."""
         return self._gateway.quirks
 
-    async def serve(self, scope: Scope, query: str, receive: Receive, send: Send) -> None:
-        """Hold one client's socket from its handshake to its end; *query* is that of the stage's URL."""
-        await receive()  # websocket.connect
-        connection_id, effects = self._gateway.handshake(_handshake(scope, query), now=self._clock())
-        outbox = self._outboxes[connection_id] = _Outbox()
+    @property
+    def ids(self) -> frozenset[str]:
+        """The ids of all connections, and of the handshakes that aren't answered yet."""
+        return frozenset(self._sockets)
+
+    def open(self, socket: Socket, handshake: Handshake, query: str) -> Client:
+        """Take the handshake of a client; *query* is that of the stage's URL.
+
+        The socket may have been accepted or refused when this returns; otherwise that follows.
+        """
+        asked = replace(handshake, query=tuple(parse_qsl(query, keep_blank_values=True)))
+        connection_id, effects = self._gateway.handshake(asked, now=self._clock())
+        self._sockets[connection_id] = socket
         self._watch(Arrived(connection_id, query))
         self._perform(effects)
-        accepted = asyncio.Event()
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                reader = tasks.create_task(self._read(connection_id, receive, accepted))
-                await self._write(outbox, send, accepted)
-                reader.cancel()
-        finally:
-            # Of a connection that has ended in the model too, nothing follows.
-            self._perform(self._gateway.left(connection_id, None, "", now=self._clock()))
-            del self._outboxes[connection_id]
+        return Client(self, connection_id)
 
     def manage(self, method: str, connection_id: str, body: bytes) -> ManagementResponse:
         """Serve one request to the Management API."""
-        outbox = self._outboxes.get(connection_id)
-        buffered = 0 if outbox is None else outbox.size
+        socket = self._sockets.get(connection_id)
+        buffered = 0 if socket is None else socket.buffered
         response, effects = self._gateway.manage(method, connection_id, body, now=self._clock(), buffered=buffered)
         self._perform(effects)
         return response
+
+    def on_message(self, connection_id: str, data: str | bytes, largest_frame: int) -> None:
+        """See `Client.received`."""
+        self._watch(Received(connection_id, data))
+        self._perform(self._gateway.frame(connection_id, data, now=self._clock(), largest_frame=largest_frame))
+
+    def on_ping(self, connection_id: str) -> None:
+        """See `Client.pinged`."""
+        self._gateway.pinged(connection_id, now=self._clock())
+
+    def on_end(self, connection_id: str, code: int | None, reason: str) -> None:
+        """See `Client.left`."""
+        self._watch(Left(connection_id, code, reason))
+        del self._sockets[connection_id]
+        self._perform(self._gateway.left(connection_id, code, reason, now=self._clock()))
 
     async def aclose(self, *, grace: float) -> None:
         """Wait *grace* seconds for what still runs, ``$disconnect`` above all, then abandon it."""
@@ -110,48 +173,6 @@ class Connections:
             invocation.cancel()
         await asyncio.gather(*self._invocations, return_exceptions=True)
 
-    async def _read(self, connection_id: str, receive: Receive, accepted: asyncio.Event) -> None:
-        while True:
-            message = await receive()
-            if message["type"] == "websocket.disconnect":
-                now = self._clock()
-                code = None if message["code"] == _ABNORMAL else message["code"]
-                reason = message.get("reason") or ""
-                self._watch(Left(connection_id, code, reason))
-                self._perform(self._gateway.left(connection_id, code, reason, now=now))
-                self._outboxes[connection_id].put(None)
-                return
-            if message["type"] == PING:
-                self._gateway.pinged(connection_id, now=self._clock())
-                continue
-            # A client that doesn't wait for the handshake's answer is made to.
-            await accepted.wait()
-            text = message.get("text")
-            data = message["bytes"] if text is None else text
-            self._watch(Received(connection_id, data))
-            effects = self._gateway.frame(
-                connection_id,
-                data,
-                now=self._clock(),
-                largest_frame=message.get(LARGEST_FRAME),
-            )
-            self._perform(effects)
-
-    async def _write(self, outbox: "_Outbox", send: Send, accepted: asyncio.Event) -> None:
-        while (effect := await outbox.get()) is not None:
-            try:
-                for message in _messages(effect):
-                    await send(message)
-            except OSError:
-                # The client is gone, as the reader is told too; the model hears of it from there.
-                continue
-            finally:
-                outbox.written(effect)
-            if isinstance(effect, Accept):
-                accepted.set()
-            if isinstance(effect, Refuse | Close):
-                return
-
     def _perform(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
             if isinstance(effect, Invoke):
@@ -160,73 +181,39 @@ class Connections:
                 invocation.add_done_callback(self._invocations.discard)
             else:
                 self._watch(effect)
-                self._outboxes[effect.connection_id].put(effect)
+                self._show(effect)
         self._set_timer()
+
+    def _show(self, effect: Accept | Refuse | SendText | Close) -> None:
+        """Do to a client's socket what the model wants."""
+        match effect:
+            case SendText(connection_id, text):
+                self._sockets[connection_id].send(text)
+            case Accept(connection_id, subprotocol):
+                self._sockets[connection_id].accept(subprotocol)
+            case Refuse(connection_id, status, body):
+                self._sockets.pop(connection_id).refuse(status, body)
+            case _:
+                self._sockets.pop(effect.connection_id).close(effect.code, effect.reason)
 
     async def _run(self, invocation: Invoke) -> None:
         answer = await self._invoke(invocation)
         self._perform(self._gateway.answered(invocation.invocation_id, answer, now=self._clock()))
 
     def _set_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """Have `_tick` called in time; a timer that rings too early does no harm, and is left as it is."""
         deadline = self._gateway.next_deadline()
-        if deadline is not None:
-            delay = max(0, deadline - self._clock()) / 1000
-            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+        if deadline is None:
+            return
+        now = self._clock()
+        if self._timer is not None:
+            # What is overdue by the clock isn't by the timer if the machine has slept.
+            if self._timer_due <= deadline and deadline > now:
+                return
+            self._timer.cancel()
+        self._timer_due = deadline
+        self._timer = asyncio.get_running_loop().call_later(max(0, deadline - now) / 1000, self._tick)
 
     def _tick(self) -> None:
         self._timer = None
         self._perform(self._gateway.tick(now=self._clock()))
-
-
-class _Outbox:
-    """What waits to be written to one client, in its order; None ends it."""
-
-    def __init__(self) -> None:
-        self._waiting: asyncio.Queue[ToClient | None] = asyncio.Queue()
-        self.size = 0
-        """Bytes of the texts that wait; more than a few only if the client doesn't read."""
-
-    def put(self, effect: ToClient | None) -> None:
-        self.size += _size(effect)
-        self._waiting.put_nowait(effect)
-
-    async def get(self) -> ToClient | None:
-        return await self._waiting.get()
-
-    def written(self, effect: ToClient) -> None:
-        self.size -= _size(effect)
-
-
-def _size(effect: ToClient | None) -> int:
-    return len(effect.text.encode()) if isinstance(effect, SendText) else 0
-
-
-def _handshake(scope: Scope, query: str) -> Handshake:
-    client, server = scope.get("client"), scope.get("server")
-    scheme: Literal["http", "https"] = "https" if scope.get("scheme") == "wss" else "http"
-    return Handshake(
-        headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]),
-        query=tuple(parse_qsl(query, keep_blank_values=True)),
-        source_ip=client[0] if client else "127.0.0.1",
-        scheme=scheme,
-        port=server[1] if server else _PORTS[scheme],
-    )
-
-
-def _messages(effect: ToClient) -> list[Message]:
-    """Say in ASGI what an effect does to a client's socket."""
-    match effect:
-        case Accept(subprotocol=subprotocol):
-            return [{"type": "websocket.accept", "subprotocol": subprotocol}]
-        case Refuse(status=status, body=body):
-            headers = [(b"content-type", b"text/plain; charset=utf-8")]
-            return [
-                {"type": "websocket.http.response.start", "status": status, "headers": headers},
-                {"type": "websocket.http.response.body", "body": body.encode()},
-            ]
-        case SendText(text=text):
-            return [{"type": "websocket.send", "text": text}]
-    return [{"type": "websocket.close", "code": effect.code, "reason": effect.reason}]

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final, Literal, NotRequired, TypedDict
 
 from gatesocket.emulator.api import CONNECT, DISCONNECT, Api
@@ -87,7 +88,7 @@ class Request:
             "routeKey": route_key,
             "eventType": kind,
             "extendedRequestId": self.request_id,
-            "requestTime": _clf(self.now),
+            "requestTime": _clf(self.now // 1000),
             "messageDirection": "IN",
             "stage": self.api.stage,
             "connectedAt": self.connected_at,
@@ -205,7 +206,8 @@ def _with_stage_variables(event: WebSocketEvent, api: Api) -> WebSocketEvent:
     return event
 
 
-def _clf(ms: int) -> str:
+@lru_cache(maxsize=1)
+def _clf(seconds: int) -> str:
     """Format a time as the Common Log Format does, whatever the locale: `19/Feb/2024:07:11:42 +0000`."""
-    at = instant(ms)
+    at = instant(seconds * 1000)
     return f"{at:%d}/{_MONTHS[at.month - 1]}/{at:%Y:%H:%M:%S} +0000"

@@ -5,14 +5,13 @@ share. `gatesocket.emulator.runtimes` runs the same functions as separate proces
 """
 
 import asyncio
-import contextvars
 import importlib
 import inspect
 import json
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from gatesocket.emulator import log
 from gatesocket.emulator.activity import Reported, Watch
 from gatesocket.emulator.answers import Answer, Failed, Returned
+from gatesocket.emulator.calls import in_thread, on_loop
 from gatesocket.emulator.report import Report, own_peak, status_of
 from gatesocket.emulator.resources import Function
 from gatesocket.exceptions import ConfigurationError
@@ -134,6 +134,8 @@ class InProcessFunction:
         self._watch = watch
         self._given = portal
         self._handler: Any = None
+        self._invoke: Callable[..., Awaitable[Any]] | None = None
+        """The handler's coroutine method; None of a plain one."""
         self._exit = ExitStack()
         self._loops: list[asyncio.AbstractEventLoop] = []
         self._threads: ThreadPoolExecutor
@@ -157,6 +159,8 @@ class InProcessFunction:
             raise
         self._portal = self._given or self._exit.enter_context(start_blocking_portal("asyncio"))
         self._loop = self._portal.call(asyncio.get_running_loop)
+        if inspect.iscoroutinefunction(invoke := getattr(self._handler, "invoke", None)):
+            self._invoke = invoke
         if inspect.iscoroutinefunction(getattr(self._handler, "shutdown", None)):
             self._exit.callback(self._portal.call, self._handler.shutdown)
 
@@ -184,30 +188,23 @@ class InProcessFunction:
             deadline=time.monotonic() + function.timeout,
         )
         # Through JSON, as in Lambda: a handler can't reach into the gateway's own objects.
-        answering = self._call(json.loads(json.dumps(event)), context)
-        try:
-            done, _ = await asyncio.wait({answering}, timeout=function.timeout)
-        finally:
-            # Cancels a coroutine. A thread can't be stopped: it runs on, and nobody hears what it answers.
-            answering.cancel()
-        if not done:
+        given = json.loads(json.dumps(event))
+        if self._invoke is not None:
+            outcome = await on_loop(self._loop, self._invoke, given, context, seconds=function.timeout)
+        else:
+            outcome = await in_thread(self._threads, self._handler, given, context, seconds=function.timeout)
+        if outcome is None:
             message = f"{request_id} Task timed out after {function.timeout}.00 seconds"
             logger.error("%s: %s", function.logical_id, message)
             return Failed("Sandbox.Timedout", message)
-        try:
-            return Returned(json.loads(json.dumps(answering.result())))
-        except (Exception, asyncio.CancelledError) as error:
-            logger.exception("%s: request %s failed", function.logical_id, request_id)
-            return Failed(type(error).__name__, str(error))
-
-    def _call(self, event: Any, context: LambdaContext) -> "asyncio.Future[Any]":
-        invoke = getattr(self._handler, "invoke", None)
-        if inspect.iscoroutinefunction(invoke):
-            # Not by the portal, which waits until the task is made, and would hold the server up.
-            return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(invoke(event, context), self._loop))
-        # The event loop takes the context along, which says whose lines are printed; an executor doesn't.
-        run = contextvars.copy_context().run
-        return asyncio.get_running_loop().run_in_executor(self._threads, run, self._handler, event, context)
+        error = outcome.error
+        if error is None:
+            try:
+                return Returned(json.loads(json.dumps(outcome.value)))
+            except Exception as no_json:  # whatever the value's own methods raise
+                error = no_json
+        logger.error("%s: request %s failed", function.logical_id, request_id, exc_info=error)
+        return Failed(type(error).__name__, str(error))
 
     def _give_loop(self) -> None:
         loop = asyncio.new_event_loop()

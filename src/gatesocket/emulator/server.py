@@ -17,23 +17,26 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from gatesocket.emulator import edge
+from gatesocket.emulator.connections import Client, Socket
+from gatesocket.emulator.events import Handshake
+from gatesocket.emulator.http import MANAGEMENT, GatewayHttp
 from gatesocket.emulator.http_api import HttpRequest, HttpResponse
 from gatesocket.emulator.management import unsigned
 from gatesocket.emulator.stack import Stack
 from gatesocket.emulator.tls import EitherProtocol
-from gatesocket.emulator.websocket import GatewayHttp, GatewaySocket
+from gatesocket.emulator.websocket import GatewaySocket
 from gatesocket.limits import URL_CHARACTERS
 
 __all__ = ["Application", "Server"]
 
-Headers = tuple[tuple[str, str], ...]
+JSON: Final = "application/json"
 
 MESSAGE_MEMORY: Final = 1024 * 1024
 """Bytes of the largest message that is read from a client at all; the gateway model refuses smaller ones already."""
@@ -43,7 +46,7 @@ SHUTDOWN_SECONDS: Final = 3
 
 
 class Application:
-    """The ASGI application in front of a stack.
+    """What stands in front of a stack: of its WebSockets, its Management API and, an ASGI application, its HTTP API.
 
     Args:
         stack: what serves; already started.
@@ -54,37 +57,30 @@ class Application:
         self._stack = stack
         self._with_edge = with_edge
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one client."""
-        if scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
-        else:
-            await self._http(scope, receive, send)
-
-    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path, query = _raw_path(scope), scope["query_string"].decode("latin-1")
+    def admit(self, socket: Socket, path: str, query: str, handshake: Handshake) -> Client | None:
+        """Let a client in that asks for a WebSocket, or refuse it; *path* and *query* are as it sent them."""
         stage = self._stack.api.stage
         if self._with_edge:
             path, query = edge.rewrite(path, query, stage=stage)
         # A slash at the end is allowed; anything behind it isn't (facts sheet, section 8).
         if path not in {f"/{stage}", f"/{stage}/"}:
-            refused = FORBIDDEN
+            socket.refuse(FORBIDDEN.status, FORBIDDEN.body.decode(), JSON)
         elif len(path) + len("?") + len(query) > URL_CHARACTERS:
-            refused = _json(self._stack.connections.quirks.long_url_status, b'{"message":"URI Too Long"}')
+            socket.refuse(self._stack.connections.quirks.long_url_status, '{"message":"URI Too Long"}', JSON)
         else:
-            await self._stack.connections.serve(scope, query, receive, send)
-            return
-        await receive()  # websocket.connect
-        await _respond(send, "websocket.http.response", refused)
+            return self._stack.connections.open(socket, handshake, query)
+        return None
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer an HTTP request."""
         path, method = _raw_path(scope), scope["method"]
         stage = self._stack.api.stage
         body = await _body(receive)
         headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
         query = scope["query_string"].decode("latin-1")
-        if managed := _MANAGEMENT.match(path):
-            response = self._manage(method, managed["stage"], unquote(managed["id"]), headers, query, body)
+        if managed := MANAGEMENT.match(path):
+            authorization = next((value for name, value in headers if name == "authorization"), None)
+            response = self.manage(method, managed, query, authorization, body)
         elif path == f"/{stage}" or path.startswith(f"/{stage}/"):
             response = UPGRADE_REQUIRED
         else:
@@ -98,23 +94,24 @@ class Application:
                 source_ip=client[0] if client else "127.0.0.1",
             )
             response = await self._stack.request(request, scope["path"])
-        await _respond(send, "http.response", response)
+        await _respond(send, response)
 
-    def _manage(
-        self, method: str, stage: str | None, connection_id: str, headers: Headers, query: str, body: bytes
+    def manage(
+        self, method: str, path: re.Match[str], query: str, authorization: str | None, body: bytes
     ) -> HttpResponse:
-        if stage != self._stack.api.stage:
+        """Answer a request to the Management API; *path* and *query* are as they came."""
+        if path["stage"] != self._stack.api.stage:
             return FORBIDDEN
-        authorization = next((value for name, value in headers if name == "authorization"), None)
-        answer = unsigned(authorization, query) or self._stack.connections.manage(method, connection_id, body)
+        answer = unsigned(authorization, query)
+        if answer is None:
+            answer = self._stack.connections.manage(method, unquote(path["id"]), body)
         return HttpResponse(answer.status, tuple(answer.headers.items()), answer.body)
 
 
 def _json(status: int, body: bytes) -> HttpResponse:
-    return HttpResponse(status, (("content-type", "application/json"),), body)
+    return HttpResponse(status, (("content-type", JSON),), body)
 
 
-_MANAGEMENT: Final = re.compile(r"/(?:(?P<stage>[^/@]+)/)?@connections/(?P<id>.*)", re.DOTALL)
 FORBIDDEN: Final = _json(403, b'{"message":"Forbidden"}')
 UPGRADE_REQUIRED: Final = _json(426, b'{"message":"Upgrade Required"}')
 
@@ -130,6 +127,7 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, application: Application, *, tls: ssl.SSLContext | None = None) -> None:
+        http: Any = functools.partial(GatewayHttp, application.manage)
         config = uvicorn.Config(
             application,
             lifespan="off",
@@ -138,12 +136,9 @@ class Server(uvicorn.Server):
             server_header=False,
             proxy_headers=False,  # a client's own X-Forwarded-For doesn't make it another client
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-            http=GatewayHttp if tls is None else functools.partial(EitherProtocol, tls),  # type: ignore[arg-type]
-            ws=GatewaySocket,
+            http=http if tls is None else functools.partial(EitherProtocol, tls, http),  # type: ignore[arg-type]
+            ws=functools.partial(GatewaySocket, application.admit),  # type: ignore[arg-type]
             ws_max_size=MESSAGE_MEMORY,
-            # API Gateway sends no pings, and nothing shows that it accepts compression (facts sheet, section 7).
-            ws_ping_interval=None,
-            ws_per_message_deflate=False,
         )
         super().__init__(config)
 
@@ -186,9 +181,9 @@ async def _body(receive: Receive) -> bytes:
     return body
 
 
-async def _respond(send: Send, kind: str, response: HttpResponse) -> None:
+async def _respond(send: Send, response: HttpResponse) -> None:
     length = ("content-length", str(len(response.body)))
     given = [(name, value) for name, value in response.headers if name.lower() != "content-length"]
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in [*given, length]]
-    await send({"type": f"{kind}.start", "status": response.status, "headers": headers})
-    await send({"type": f"{kind}.body", "body": response.body})
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})

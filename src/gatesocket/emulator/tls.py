@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -20,8 +21,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from uvicorn.server import ServerState
-
-from gatesocket.emulator.websocket import GatewayHttp
 
 __all__ = ["Certificate", "EitherProtocol"]
 
@@ -88,14 +87,22 @@ class EitherProtocol(asyncio.Protocol):
 
     Args:
         context: for clients that want TLS.
+        http: makes uvicorn's HTTP protocol.
         server_state: uvicorn's list of what it has to end.
         parameters: uvicorn's other ones, for its own protocol.
     """
 
-    def __init__(self, context: ssl.SSLContext, *, server_state: ServerState, **parameters: Any) -> None:
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        http: Callable[..., asyncio.Protocol],
+        *,
+        server_state: ServerState,
+        **parameters: Any,
+    ) -> None:
         self._context = context
         self._connections: set[Any] = server_state.connections
-        self._http = GatewayHttp(server_state=server_state, **parameters)
+        self._http = http(server_state=server_state, **parameters)
         self._loop = asyncio.get_running_loop()
         self._early = b""
         self._transport: asyncio.Transport

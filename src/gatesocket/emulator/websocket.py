@@ -1,105 +1,235 @@
-"""uvicorn's protocols, with what API Gateway looks at and ASGI has no words for."""
+"""The server's end of a client's WebSocket: frames in, the gateway model's effects out, and nothing waits in between.
 
-from collections import deque
-from collections.abc import Iterable
-from typing import Final
+The protocol itself is that of the websockets package, without its I/O. uvicorn's own end of a WebSocket isn't used, for
+what API Gateway looks at and ASGI has no words for: the size of frames, pings, and a connection that breaks without a
+close frame. And an ASGI application takes two tasks and three turns of the event loop for each message.
+"""
 
-import h11
-from uvicorn._types import ASGIReceiveEvent
-from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame
+import asyncio
+import http
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Any, Final, cast
 
-__all__ = ["LARGEST_FRAME", "PING", "GatewayHttp", "GatewaySocket"]
+from uvicorn import Config
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
+from uvicorn.server import ServerState
+from websockets.datastructures import Headers
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request, Response
+from websockets.protocol import State
+from websockets.server import ServerProtocol
 
-LARGEST_FRAME: Final = "gatesocket.largest_frame"
-"""Key of a ``websocket.receive`` message: bytes of the largest frame that the message came in."""
+from gatesocket.emulator.connections import TEXT, Client, Socket
+from gatesocket.emulator.events import Handshake
 
+__all__ = ["Admit", "GatewaySocket"]
 
-PING: Final = "gatesocket.ping"
-"""Type of a message that tells of a client's ping; the ping is answered already."""
+Admit = Callable[[Socket, str, str, Handshake], Client | None]
+"""Takes a client's handshake: its socket, and the path and query that it asks for; None if the socket was refused.
 
+The `Handshake` is without the query, which may have to be rewritten first.
+"""
 
-_INVALID_DATA: Final = 1007
+SERVICE_RESTART: Final = 1012
+INVALID_DATA: Final = 1007
 """The code for a text that isn't UTF-8 (RFC 6455, section 7.4.1)."""
 
+EARLY_MESSAGES: Final = 16
+"""How many messages of a client are kept that doesn't wait for the answer to its handshake, before it is made to."""
 
-class GatewayHttp(H11Protocol):
-    """The server's end of a connection until its client asks for a WebSocket.
+CLOSE_SECONDS: Final = 10
+"""How long a client may take to answer a close frame."""
 
-    Names of the handshake's headers reach functions as the client spelt them (facts sheet, section 1); uvicorn spells
-    them in small letters.
+
+class GatewaySocket(asyncio.Protocol):
+    """A `Socket`, from the handshake that uvicorn hands over to the end of its connection.
+
+    Args:
+        admit: takes the handshake.
+        config: uvicorn's.
+        server_state: uvicorn's list of what it has to end.
+        app_state: what a lifespan has left, of which there is none.
     """
 
-    def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        """Hand the connection over to `GatewaySocket`."""
-        self.headers = event.headers.raw_items()
-        super().handle_websocket_upgrade(event)
-
-
-class GatewaySocket(WebSocketsSansIOProtocol):
-    """The server's end of a client's WebSocket.
-
-    * Every received message tells the size of its largest frame: API Gateway's limit of 32 KB is one of frames
-      (facts sheet, section 7), while uvicorn gives whole messages.
-    * A connection that breaks without a close frame is reported as 1006; uvicorn says 1005, which is a close frame
-      without a code (RFC 6455, section 7.4.1).
-    * A client's ping is reported: it may be what keeps its connection alive (facts sheet, section 7).
-    """
-
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+    def __init__(
+        self, admit: Admit, *, config: Config, server_state: ServerState, app_state: dict[str, Any] | None = None
+    ) -> None:
+        self._admit = admit
+        self._sockets: set[Any] = server_state.connections
+        self._protocol = ServerProtocol(max_size=config.ws_max_size)
+        self._transport: asyncio.Transport
+        self._acceptance: Response
+        self._client: Client | None = None
+        """Whom to tell of what the client does; None before its handshake."""
+        self._over = False
+        """Whether there is nothing to tell any more: the connection ends, or never was."""
+        self._accepted = False
+        self._early: list[tuple[str | bytes, int]] = []
+        """Messages from before the handshake was accepted, each with the size of its largest frame."""
+        self._parts: list[bytes | bytearray | memoryview] = []
+        """Frames of a message that isn't complete."""
         self._largest = 0
-        self._sizes: deque[int] = deque()
+        """Size of the largest frame of that message."""
+        self._is_text = False
+        self._close_timer: asyncio.TimerHandle | None = None
 
-    def handle_text(self, event: Frame) -> None:
-        """Take the first or only frame of a text message."""
-        self._largest = len(event.data)
-        super().handle_text(event)
+    # What the gateway does: a `Socket`'s methods.
 
-    def handle_bytes(self, event: Frame) -> None:
-        """Take the first or only frame of a binary message."""
-        self._largest = len(event.data)
-        super().handle_bytes(event)
+    @property
+    def buffered(self) -> int:
+        """How many bytes wait to be sent: more than a few only if the client doesn't read."""
+        return self._transport.get_write_buffer_size()
 
-    def handle_cont(self, event: Frame) -> None:
-        """Take a further frame of a message."""
-        self._largest = max(self._largest, len(event.data))
-        super().handle_cont(event)
+    def accept(self, subprotocol: str | None) -> None:
+        """Answer the handshake with 101, and take what has come too early."""
+        if subprotocol is not None:
+            self._acceptance.headers["Sec-WebSocket-Protocol"] = subprotocol
+        self._protocol.send_response(self._acceptance)
+        self._write()
+        self._accepted = True
+        self._transport.resume_reading()
+        early, self._early = self._early, []
+        for data, largest in early:
+            self._received(data, largest)
 
-    def handle_ping(self) -> None:
-        """Answer a ping."""
-        super().handle_ping()
-        self.queue.put_nowait({"type": PING})  # type: ignore[arg-type, misc]
+    def refuse(self, status: int, body: str, content_type: str = TEXT) -> None:
+        """Answer the handshake with *status*, and end the connection."""
+        self._over = True
+        content = body.encode()
+        fields = {"Date": formatdate(usegmt=True), "Connection": "close", "Content-Length": str(len(content))}
+        response = Response(status, _phrase(status), Headers(**fields, **{"Content-Type": content_type}), content)
+        self._protocol.send_response(response)
+        self._write()
 
-    def send_receive_event_to_app(self) -> None:
-        """Take note of a message that is complete."""
-        if self.curr_msg_data_type == "text" and not _is_text(self.frames):
-            # uvicorn would end the connection as well, but with a traceback in the log for a client's mistake.
-            self.conn.send_close(_INVALID_DATA)
-            self.handle_parser_exception()
-            return
-        # Messages are queued and received in the same order, so that the sizes can wait in a queue of their own.
-        self._sizes.append(self._largest)
-        super().send_receive_event_to_app()
+    def send(self, text: str) -> None:
+        """Send a text message."""
+        self._protocol.send_text(text.encode())
+        self._write()
+
+    def close(self, code: int, reason: str) -> None:
+        """Send a close frame, and end the connection as soon as the client has answered it."""
+        self._over = True
+        self._protocol.send_close(code, reason)
+        self._write()
+        loop = asyncio.get_running_loop()
+        self._close_timer = loop.call_later(CLOSE_SECONDS, self._transport.abort)
+
+    # What the client does: asyncio's callbacks.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._sockets.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Take the handshake, or frames."""
+        self._protocol.receive_data(data)
+        for event in self._protocol.events_received():
+            if isinstance(event, Request):
+                self._begin(event)
+            else:
+                self._take(cast("Frame", event))  # of the third kind of events, responses, a server gets none
+        if self._protocol.parser_exc is not None:
+            self._broke_the_protocol()
+        self._write()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the app that the connection broke, unless a close frame has said why it ends."""
-        if self.handshake_complete and not self.close_sent and self.conn.close_rcvd is None:
-            self.queue.put_nowait({"type": "websocket.disconnect", "code": 1006, "reason": ""})
-        super().connection_lost(exc)
+        """Tell that the connection broke, unless a close frame has said why it ends."""
+        self._sockets.discard(self)
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+        self._leave(None, "")
 
-    async def receive(self) -> ASGIReceiveEvent:
-        """Receive the next ASGI message."""
-        message = await super().receive()
-        if message["type"] == "websocket.receive":
-            return {**message, LARGEST_FRAME: self._sizes.popleft()}  # type: ignore[return-value]
-        return message
+    def shutdown(self) -> None:
+        """End the connection, as the server does with all that it has."""
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_close(SERVICE_RESTART)
+            self._leave(SERVICE_RESTART, "")
+            self._write()
+        elif not self._over:
+            self._leave(None, "")
+            self.refuse(http.HTTPStatus.SERVICE_UNAVAILABLE, "")
+        self._transport.close()
+
+    # One frame after the other.
+
+    def _begin(self, request: Request) -> None:
+        self._acceptance = self._protocol.accept(request)
+        if self._acceptance.status_code != http.HTTPStatus.SWITCHING_PROTOCOLS:
+            self._protocol.send_response(self._acceptance)  # it is no handshake
+            return
+        client, server = get_remote_addr(self._transport), get_local_addr(self._transport)
+        secure = is_ssl(self._transport)
+        handshake = Handshake(
+            headers=tuple(request.headers.raw_items()),
+            query=(),
+            source_ip=client[0] if client else "127.0.0.1",
+            scheme="https" if secure else "http",
+            port=server[1] if server and server[1] is not None else 443 if secure else 80,
+        )
+        path, _, query = request.path.partition("?")
+        self._client = self._admit(self, path, query, handshake)
+
+    def _take(self, frame: Frame) -> None:
+        match frame.opcode:
+            case Opcode.TEXT | Opcode.BINARY:
+                self._is_text = frame.opcode is Opcode.TEXT
+                self._parts, self._largest = [frame.data], len(frame.data)
+            case Opcode.CONT:
+                self._parts.append(frame.data)
+                self._largest = max(self._largest, len(frame.data))
+            case Opcode.CLOSE if (close := self._protocol.close_rcvd) is not None:
+                self._leave(close.code, close.reason)
+                return
+            case Opcode.PING if self._client is not None and not self._over:
+                self._client.pinged()
+                return
+            case _:
+                return
+        if frame.fin:
+            self._complete()
+
+    def _complete(self) -> None:
+        """Take a message whose last frame has come."""
+        parts, self._parts = self._parts, []
+        content = bytes(parts[0]) if len(parts) == 1 else b"".join(parts)
+        try:
+            data = content.decode() if self._is_text else content
+        except UnicodeDecodeError:
+            self._protocol.fail(INVALID_DATA)
+            self._leave(INVALID_DATA, "")
+            return
+        if self._accepted:
+            self._received(data, self._largest)
+            return
+        self._early.append((data, self._largest))
+        if len(self._early) == EARLY_MESSAGES:
+            self._transport.pause_reading()
+
+    def _received(self, data: str | bytes, largest: int) -> None:
+        if self._client is not None and not self._over:
+            self._client.received(data, largest)
+
+    def _broke_the_protocol(self) -> None:
+        close = self._protocol.close_sent
+        self._leave(close.code, close.reason) if close else self._leave(None, "")
+
+    def _leave(self, code: int | None, reason: str) -> None:
+        if self._client is not None and not self._over:
+            self._over = True
+            self._client.left(code, reason)
+
+    def _write(self) -> None:
+        for data in self._protocol.data_to_send():
+            if data:
+                self._transport.write(data)
+            else:
+                self._transport.close()  # which still sends what was written before
 
 
-def _is_text(frames: Iterable[bytes]) -> bool:
+def _phrase(status: int) -> str:
     try:
-        b"".join(frames).decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+        return http.HTTPStatus(status).phrase
+    except ValueError:
+        return ""  # functions answer what they like
