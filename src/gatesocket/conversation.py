@@ -94,6 +94,8 @@ class Conversation:
     reason: str = ""
     binary: bool = False
     """Whether bytes are sent in the agreed base64 form; otherwise they are an error."""
+    opens: bool = False
+    """Whether a connection that is accepted and then closed is opened first; otherwise its handshake is refused."""
 
     @property
     def ended(self) -> bool:
@@ -174,7 +176,7 @@ def _post(conversation: Conversation, message: Mapping[str, Any]) -> tuple[Conve
 
 
 def _close_unopened(conversation: Conversation, message: Mapping[str, Any]) -> tuple[Conversation, Effect]:
-    if not conversation.held_back:
+    if not conversation.held_back and not conversation.opens:
         return _refuse(conversation, message)
     return _close(conversation, message)
 

@@ -94,13 +94,19 @@ class Driver:
             attempts=1,
             groups=frozenset(),
         )
-        conversation = Conversation(event.connection_id, binary=self._settings.binary is not None)
+        conversation = Conversation(
+            event.connection_id,
+            binary=self._settings.binary is not None,
+            opens=self._settings.accept_then_close == "open",
+        )
         run = self._run(conversation, record.expires_at, unwritten=record)
         run.connect()
         hibernated, failed = await self._activate(run, stored, invocation, None)
         answer = handshake.answer(run.conversation, speaks=hibernated is not None or bool(run.outbox), failed=failed)
         let_in = answer.status == HTTPStatus.OK
         try:
+            if let_in and hibernated is None:
+                await run.close(1011 if failed else 1000)  # unless the route has said so with a code of its own
             if let_in:
                 # Without what authentication has taken out of it.
                 await self._keep(run, run.to_create or record, hibernated)
@@ -128,7 +134,7 @@ class Driver:
             ):
                 run.feed(came)
                 seen += len(came)
-        if run.outbox or run.rest:
+        if run.outbox or run.rest or hibernated is None:
             await self._wakes.ask(run.connection_id)
         if hibernated is not None and hibernated.due is not None:
             await self._wakes.ask(run.connection_id, hibernated.due)
@@ -346,8 +352,9 @@ class Driver:
 
     async def refuse(self, error: UnreadableRecord) -> None:
         """Close a connection whose record this release can't read, and forget it; its route isn't woken."""
-        conversation = Conversation(error.connection_id, State.OPEN)
-        await self._abandon(self._run(conversation, expires_at=0), 1012, error, holder=None)
+        run = self._run(Conversation(error.connection_id, State.OPEN), expires_at=0)
+        run.live = True  # Its client has sent something, or was woken before.
+        await self._abandon(run, 1012, error, holder=None)
 
     async def _abandon(self, run: Run, code: int, error: Exception, *, holder: str | None) -> None:
         """Close a connection whose route can't be woken any more."""
@@ -385,12 +392,14 @@ class Driver:
             # Without a waker there is nobody to leave the rest to.
             return invocation is None or not self._wakes.possible or invocation.has_time(self._clock())
 
+        # Of a route that ended at the handshake, the outbox has told the client already.
+        told = record is not None and record.snapshot is None
         return Run(
             conversation,
             self._registry,
             self._gateway,
             expires_at=expires_at,
-            close_message=self._settings.close_message,
+            close_message=self._settings.close_message and not told,
             record=record,
             unwritten=unwritten,
             has_time=has_time,

@@ -33,7 +33,7 @@ def answer(conversation: Conversation, *, speaks: bool, failed: bool) -> Answer:
         if not failed:
             logger.error("connection %s: the route ended without answering the handshake", conversation.connection_id)
         return Answer(500)
-    if not speaks:
+    if not speaks and (failed or not conversation.opens):
         # Nothing was said and nothing can be any more: the client isn't let in at all.
         return Answer(500 if failed else 403)
     return Answer(200, conversation.headers)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from gatesocket import history, scope
@@ -254,21 +255,31 @@ class Run:
             return
         try:
             if self._close_message:
-                await self._gateway.post(self.connection_id, farewell)
-            await self._gateway.close(self.connection_id)
+                await self._once_live(partial(self._gateway.post, self.connection_id, farewell))
+            await self._once_live(partial(self._gateway.close, self.connection_id))
         except ConnectionGone:
             logger.debug("connection %s had left before it was closed", self.connection_id)
 
     async def _deliver(self, text: str) -> None:
-        """Post what was held back, to a socket that may not be live for a moment yet."""
+        """Post what was held back."""
+        try:
+            await self._once_live(partial(self._gateway.post, self.connection_id, text))
+        except ConnectionGone:
+            self.conversation = replace(self.conversation, state=State.GONE, code=1006)
+
+    async def _once_live(self, call: Callable[[], Awaitable[None]]) -> None:
+        """Do something to a socket that may not be live for a moment yet.
+
+        Raises:
+            ConnectionGone: the client has left.
+        """
         pauses = iter(HANDSHAKE_PAUSES)
         while True:
             try:
-                await self._gateway.post(self.connection_id, text)
+                await call()
             except ConnectionGone:
                 if self.live or (pause := next(pauses, None)) is None:
-                    self.conversation = replace(self.conversation, state=State.GONE, code=1006)
-                    return
+                    raise
                 await self._sleep(pause)
             else:
                 self.live = True

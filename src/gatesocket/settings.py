@@ -56,6 +56,12 @@ class Settings(BaseModel):
     """``base64`` sends and receives bytes as text in an agreed form. None makes them an error."""
     close_message: bool = False
     """Whether a last text message tells the client the code and the reason of a close, which API Gateway can't."""
+    accept_then_close: Literal["refuse", "open"] = "refuse"
+    """What becomes of a handshake whose route accepts it and closes, or ends, without having sent anything.
+
+    ``refuse`` answers 403, so that no connection is opened for a client that isn't let in. ``open`` lets it in and closes
+    the connection at once, as a server does that holds its sockets itself.
+    """
     record_seconds: int = Field(default=2 * 60 * 60 + 15 * 60, gt=0)
     """Seconds that a record is kept after its connection began: the two hours that one can last, and a margin."""
 

@@ -156,6 +156,22 @@ def test_a_close_with_1008_after_the_accept_opens_the_connection_first(life: Lif
     assert closed.value.code == 1008
 
 
+def test_a_deployment_may_open_the_connection_first_as_well(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client sees a connection that closes, though with no other code than 1000 of API Gateway."""
+    monkeypatch.setenv("GATESOCKET_ACCEPT_THEN_CLOSE", "open")
+    app = FastAPI()
+
+    @app.websocket("/ws")
+    async def guarded(websocket: WebSocket) -> None:
+        await websocket.accept(subprotocol="chat")
+        await websocket.close(code=status.WS_1008_POLICY_VIOLATION)
+
+    with life.serve(app) as client, client.connect("/ws", subprotocols=["chat"]) as socket:
+        assert socket.subprotocol == "chat"
+        with pytest.raises(Closed):
+            socket.receive()
+
+
 def test_either_way_nobody_unauthorised_is_served(life: Life) -> None:
     app = FastAPI()
 

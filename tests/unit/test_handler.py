@@ -189,6 +189,77 @@ async def test_a_route_that_accepts_and_returns_refuses_as_well() -> None:
     assert await Cloud(app)(connect()) == {"statusCode": 403}
 
 
+@pytest.mark.parametrize("closes", [True, False])
+async def test_a_route_that_accepts_and_closes_at_once_can_be_seen_to(*, closes: bool) -> None:
+    app = FastAPI()
+
+    @app.websocket("/")
+    async def route(websocket: WebSocket) -> None:
+        await websocket.accept(subprotocol="chat")
+        if closes:
+            await websocket.close(code=1008)
+
+    cloud = Cloud(app, accept_then_close="open")
+
+    assert await cloud(connect()) == {"statusCode": 200, "headers": {"Sec-WebSocket-Protocol": "chat"}}
+    assert cloud.gateway.closed == []
+    assert await cloud.wake() == {"batchItemFailures": []}
+    assert cloud.gateway.closed == [CONNECTION]
+    assert (cloud.sent, await cloud.record()) == ([], None)
+
+
+async def test_an_error_after_the_accept_is_a_refusal_all_the_same() -> None:
+    app = FastAPI()
+
+    @app.websocket("/")
+    async def route(websocket: WebSocket) -> None:
+        await websocket.accept()
+        raise LookupError
+
+    cloud = Cloud(app, accept_then_close="open")
+
+    assert await cloud(connect()) == {"statusCode": 500}
+    assert await cloud.record() is None
+
+
+async def test_a_close_right_after_the_accept_is_told_once() -> None:
+    app = FastAPI()
+
+    @app.websocket("/")
+    async def route(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.close(code=1008, reason="no token")
+
+    cloud = Cloud(app, close_message=True, accept_then_close="open")
+
+    assert await cloud(connect()) == {"statusCode": 200}
+    await cloud.wake()
+    assert cloud.sent == ['{"type": "close", "code": 1008, "reason": "no token"}']
+    assert cloud.gateway.closed == [CONNECTION]
+
+
+@pytest.mark.parametrize(("ending", "code"), [("close", 1008), ("return", 1000), ("raise", 1011)])
+async def test_the_end_of_a_route_that_only_greets_is_told_once(ending: str, code: int) -> None:
+    app = FastAPI()
+
+    @app.websocket("/")
+    async def route(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text("welcome")
+        match ending:
+            case "close":
+                await websocket.close(1008)
+            case "raise":
+                raise LookupError
+
+    cloud = Cloud(app, close_message=True)
+
+    assert await cloud(connect()) == {"statusCode": 200}
+    await cloud.wake()
+    assert cloud.sent == ["welcome", f'{{"type": "close", "code": {code}, "reason": ""}}']
+    assert (cloud.gateway.closed, await cloud.record()) == ([CONNECTION], None)
+
+
 async def test_a_path_that_no_route_has_is_refused_with_403() -> None:
     assert (await Cloud(chat())(connect("/elsewhere")))["statusCode"] == 403
 

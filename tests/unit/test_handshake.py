@@ -30,6 +30,13 @@ def test_a_client_that_would_hear_nothing_is_not_let_in(failed: bool, status: in
     assert answer(accepted, speaks=False, failed=failed) == Answer(status)
 
 
+@pytest.mark.parametrize(("failed", "status"), [(False, 200), (True, 500)])
+def test_a_client_that_is_to_see_the_close_is_let_in_for_it(failed: bool, status: int) -> None:
+    accepted = replace(CONVERSATION, state=State.ACCEPTED, opens=True)
+
+    assert answer(accepted, speaks=False, failed=failed) == Answer(status)
+
+
 @pytest.mark.parametrize("state", [State.CONNECTING, State.DENYING])
 @pytest.mark.parametrize("failed", [False, True])
 def test_a_route_that_ends_without_an_answer_is_a_server_error_that_is_logged_once(

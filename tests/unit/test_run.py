@@ -126,6 +126,14 @@ async def test_a_wake_that_comes_before_the_handshake_is_over_waits_for_it() -> 
     assert not hold.run.waiting
 
 
+async def test_a_close_that_comes_before_the_handshake_is_over_waits_for_it_too() -> None:
+    hold = Hold(replace(RECORD, snapshot=None, live=False), opens_after=2)
+
+    await hold.run.close(1000)
+
+    assert (hold.gateway.closed, hold.pauses) == ([ANN], list(HANDSHAKE_PAUSES[:2]))
+
+
 async def test_a_client_that_never_comes_has_left_after_a_bounded_wait() -> None:
     hold = Hold(replace(RECORD, live=False, outbox=("one", "two")), opens_after=99)
 
