@@ -100,7 +100,7 @@ CASES: Final = (
         "functions.gatesocket_echo.handler",
         two_way=False,
         path="/ws/lobby",
-        share=0.25,
+        share=0.5,
     ),
 )
 

@@ -202,6 +202,8 @@ class GatewayTestSession(WebSocketTestSession):
     """
 
     accepted_subprotocol: str | None  # type: ignore[assignment]  # Starlette's says None and means this
+    extra_headers: list[tuple[bytes, bytes]]  # type: ignore[assignment]  # as above
+    """None: API Gateway drops the headers of an accept, but for the subprotocol."""
     gateway: InProcessGateway
     """The emulated API Gateway behind the connection."""
 
@@ -222,6 +224,7 @@ class GatewayTestSession(WebSocketTestSession):
                 self._raise_errors()
                 raise denial_of(verdict, self._wire.said)
             self.accepted_subprotocol = verdict.subprotocol
+            self.extra_headers = []
             self.exit_stack = stack.pop_all()
         return self
 

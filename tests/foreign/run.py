@@ -38,6 +38,9 @@ FILES: Final = {
 }
 """Which of a package's tests are run."""
 
+SETTINGS: Final = {"GATESOCKET_BINARY": "base64", "GATESOCKET_ACCEPT_THEN_CLOSE": "open"}
+"""What is set otherwise than a deployment has it, because those tests expect the ordinary life's."""
+
 _HEADING: Final = re.compile(r"^## (?P<name>\w+) (?P<version>[\w.]+): (?P<passed>\d+) of (?P<total>\d+)$", re.MULTILINE)
 _ROW: Final = re.compile(r"^\| `(?P<test>[^`]+)` \|", re.MULTILINE)
 
@@ -101,11 +104,11 @@ def run(recorded: Recorded) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as directory:
         root = fetch(recorded, Path(directory))
         outcomes = Path(directory) / "outcomes.json"
-        # What a developer's shell says of AWS or of a deployment has no part in this; bytes have their agreed form.
+        # What a developer's shell says of AWS or of a deployment has no part in this.
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "GATESOCKET_"))
         }
-        environment |= {"GATESOCKET_BINARY": "base64", "PYTHONPATH": str(HERE)}
+        environment |= SETTINGS | {"PYTHONPATH": str(HERE)}
         command = [sys.executable, "-m", "pytest", "-q", "--no-header", "--tb=no", "-p", "gateway_client"]
         command += ["-p", "no:cacheprovider", f"--outcomes={outcomes}", *FILES[recorded.package]]
         finished = subprocess.run(
