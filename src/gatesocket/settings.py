@@ -59,8 +59,8 @@ class Settings(BaseModel):
     accept_then_close: Literal["refuse", "open"] = "refuse"
     """What becomes of a handshake whose route accepts it and closes, or ends, without having sent anything.
 
-    ``refuse`` answers 403, so that no connection is opened for a client that isn't let in. ``open`` lets it in and closes
-    the connection at once, as a server does that holds its sockets itself.
+    ``refuse`` answers 403, so that no connection is opened for a client that isn't let in. ``open`` lets it in and
+    closes the connection at once, as a server does that holds its sockets itself.
     """
     record_seconds: int = Field(default=2 * 60 * 60 + 15 * 60, gt=0)
     """Seconds that a record is kept after its connection began: the two hours that one can last, and a margin."""
