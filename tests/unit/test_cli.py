@@ -168,7 +168,7 @@ def test_a_missing_template_is_one_line(run: Run, tmp_path: Path, reload: str) -
     assert (status, out) == (2, "")
     assert error == (
         f"gatesocket: {tmp_path}/none.yaml: the template can't be read: [Errno 2] No such file or directory: "
-        f"'{tmp_path}/none.yaml'. Name another: --template\n"
+        f"'{tmp_path}/none.yaml'. Name another\n"
     )
 
 

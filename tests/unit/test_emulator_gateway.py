@@ -136,6 +136,7 @@ class TestHandshake:
             {"statusCode": 101},
             {"statusCode": 600},
             {"statusCode": 200, "body": {"not": "text"}},
+            {"statusCode": 200, "headers": {"Sec-WebSocket-Protocol": "chat\r\nSet-Cookie: a=1"}},
         ],
     )
     def test_what_is_no_proxy_response_is_502(self, value: object) -> None:

@@ -1,13 +1,16 @@
 """What a function answers to an invocation, and how API Gateway reads it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 __all__ = ["Answer", "Failed", "ProxyResponse", "Returned", "read"]
 
 _FINAL_STATUSES = range(200, 600)
 _SUBPROTOCOL = "sec-websocket-protocol"
+_FIELD_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+"""What an HTTP header can say (RFC 9110, section 5.5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +50,17 @@ def read(value: object) -> ProxyResponse | None:
     """Read what a function returned as a Lambda proxy response; None if it isn't one.
 
     A proxy response is a dict with an integer `statusCode` that HTTP can carry as a final status, and a text
-    `body` if any (facts sheet, section 2).
+    `body` if any; and a subprotocol, if any, that fits into a header (facts sheet, section 2).
     """
     if not isinstance(value, Mapping):
         return None
     status, body = value.get("statusCode"), value.get("body")
     if type(status) is not int or status not in _FINAL_STATUSES or not isinstance(body, str | None):
         return None
-    return ProxyResponse(status, _subprotocol(value), body)
+    subprotocol = _subprotocol(value)
+    if subprotocol is not None and not _FIELD_VALUE.fullmatch(subprotocol):
+        return None
+    return ProxyResponse(status, subprotocol, body)
 
 
 def _subprotocol(response: Mapping[str, Any]) -> str | None:

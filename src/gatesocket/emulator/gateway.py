@@ -15,6 +15,7 @@ from typing import Final
 from gatesocket.emulator.answers import Answer, Failed, Returned, read
 from gatesocket.emulator.api import CONNECT, DEFAULT, DISCONNECT, Api, Authorizer, Route
 from gatesocket.emulator.authorizer import Denied, judge, lacks_identity
+from gatesocket.emulator.close_codes import ABNORMAL, GOING_AWAY, MESSAGE_TOO_BIG, NO_STATUS, NORMAL, UNSUPPORTED_DATA
 from gatesocket.emulator.deadlines import Deadlines
 from gatesocket.emulator.effects import Accept, Close, Effect, Invoke, Refuse, SendText
 from gatesocket.emulator.error_frames import (
@@ -65,13 +66,6 @@ __all__ = [
     "Route",
     "SendText",
 ]
-
-NORMAL: Final = 1000
-GOING_AWAY: Final = 1001
-UNSUPPORTED_DATA: Final = 1003
-NO_STATUS: Final = 1005
-ABNORMAL: Final = 1006
-MESSAGE_TOO_BIG: Final = 1009
 
 _DENIALS: Final = {401: UNAUTHORIZED, 403: FORBIDDEN}
 

@@ -115,7 +115,7 @@ def _parse(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: the template can't be read: {error}. Name another: --template") from error
+        raise ConfigurationError(f"{path}: the template can't be read: {error}. Name another") from error
     try:
         source = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
         root = yaml.compose(text, Loader=_Loader)

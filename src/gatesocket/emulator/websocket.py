@@ -20,6 +20,7 @@ from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from gatesocket.emulator.close_codes import INVALID_DATA, SERVICE_RESTART
 from gatesocket.emulator.connections import TEXT, Client, Socket
 from gatesocket.emulator.events import Handshake
 
@@ -30,10 +31,6 @@ Admit = Callable[[Socket, str, str, Handshake], Client | None]
 
 The `Handshake` is without the query, which may have to be rewritten first.
 """
-
-SERVICE_RESTART: Final = 1012
-INVALID_DATA: Final = 1007
-"""The code for a text that isn't UTF-8 (RFC 6455, section 7.4.1)."""
 
 EARLY_MESSAGES: Final = 16
 """How many messages of a client are kept that doesn't wait for the answer to its handshake, before it is made to."""
