@@ -80,8 +80,6 @@ class Case:
     handler: str
     two_way: bool
     path: str
-    share: float
-    """How much of the rate it gets: each of its messages takes several times the work of a plain function's."""
 
     def template(self) -> str:
         """Return its template."""
@@ -94,13 +92,12 @@ class Case:
 
 
 CASES: Final = (
-    Case("plain function, its answer goes back", "functions.two_way_echo.handler", two_way=True, path="/prod", share=1),
+    Case("plain function, its answer goes back", "functions.two_way_echo.handler", two_way=True, path="/prod"),
     Case(
         "FastAPI route that hibernates, and posts",
         "functions.gatesocket_echo.handler",
         two_way=False,
         path="/ws/lobby",
-        share=0.5,
     ),
 )
 
@@ -277,8 +274,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Load the emulator.")
     parser.add_argument("--idle", type=int, default=5000, help="silent connections (default: %(default)s)")
     parser.add_argument("--senders", type=int, default=100, help="connections that talk (default: %(default)s)")
+    parser.add_argument("--rate", type=int, default=2000, help="messages a second (default: %(default)s)")
     parser.add_argument(
-        "--rate", type=int, default=2000, help="messages a second; the route gets a quarter (default: %(default)s)"
+        "--route-rate",
+        type=int,
+        default=1000,
+        help="those of the hibernating route, each of which takes several times the work (default: %(default)s)",
     )
     parser.add_argument("--seconds", type=float, default=10, help="of messages (default: %(default)s)")
     parser.add_argument("--results", type=Path, default=HERE / "results", help="directory of the JSON")
@@ -293,7 +294,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if hard != resource.RLIM_INFINITY and hard < wanted:
         parser.error(f"{wanted} open files are needed, and this system allows {hard}: choose fewer connections, --idle")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
-    loads = {case: Load(chosen.idle, chosen.senders, round(chosen.rate * case.share), chosen.seconds) for case in CASES}
+    rates = {True: chosen.rate, False: chosen.route_rate}
+    loads = {case: Load(chosen.idle, chosen.senders, rates[case.two_way], chosen.seconds) for case in CASES}
     rows = [asyncio.run(measure(case, load_)) for _ in range(chosen.samples) for case, load_ in loads.items()]
     report("load", [Results("A stack in one process, its clients in another", rows)], Options(1, 0, chosen.results))
 

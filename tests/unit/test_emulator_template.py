@@ -179,7 +179,7 @@ def test_an_unknown_parameter_is_refused(write: Writer) -> None:
 
 
 def test_a_template_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"missing\.yaml: the template can't be read: .* --template"):
+    with pytest.raises(ConfigurationError, match=r"missing\.yaml: the template can't be read: .* Name another"):
         read(tmp_path / "missing.yaml")
 
 
