@@ -19,7 +19,26 @@ if TYPE_CHECKING:
     from gatesocket.registry.memory import MemoryRegistry
     from gatesocket.testing import GatewayTestClient
 
-__all__ = ["fake_gateway", "gatesocket_registry", "gateway_client"]
+__all__ = ["Clock", "fake_gateway", "gatesocket_clock", "gatesocket_registry", "gateway_client"]
+
+
+class Clock:
+    """The time of a test's clients, which stands still until the test lets it pass."""
+
+    def __init__(self) -> None:
+        self.clients: list[GatewayTestClient] = []
+        """Those that `gateway_client` has made."""
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass for the routes of all clients, one client after the other; see `GatewayTestClient.advance`."""
+        for client in self.clients:
+            client.advance(seconds)
+
+
+@pytest.fixture
+def gatesocket_clock() -> Clock:
+    """The time of this test's clients of `gateway_client`, which their routes sleep and wait by."""
+    return Clock()
 
 
 @pytest.fixture
@@ -40,7 +59,7 @@ def fake_gateway() -> "FakeGateway":
 
 @pytest.fixture
 def gateway_client(
-    gatesocket_registry: "MemoryRegistry",
+    gatesocket_registry: "MemoryRegistry", gatesocket_clock: Clock
 ) -> "Iterator[Callable[..., GatewayTestClient]]":
     """Makes clients: ``gateway_client(app)`` is a `gatesocket.testing.GatewayTestClient`, entered already.
 
@@ -53,6 +72,8 @@ def gateway_client(
 
         def make(app: "ASGIApp", **options: Any) -> GatewayTestClient:
             options.setdefault("registry", gatesocket_registry)
-            return clients.enter_context(GatewayTestClient(app, **options))
+            client = clients.enter_context(GatewayTestClient(app, **options))
+            gatesocket_clock.clients.append(client)
+            return client
 
         yield make

@@ -2,6 +2,9 @@
 
 import pytest
 
+# Each run of pytester forgets the modules that it was the first to import: the next one would have them twice.
+import gatesocket.testing  # noqa: F401
+
 pytest_plugins = ["pytester"]
 
 APP = """
@@ -70,6 +73,32 @@ def test_and_is_empty_in_the_next(gateway_client, gatesocket_registry):
 """
     )
     pytester.runpytest().assert_outcomes(passed=2)
+
+
+def test_the_clock_is_that_of_all_clients_of_a_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+import asyncio
+from fastapi import FastAPI, WebSocket
+
+app = FastAPI()
+
+@app.websocket("/remind")
+async def remind(websocket: WebSocket):
+    await websocket.accept()
+    await asyncio.sleep(3600)
+    await websocket.send_text("an hour has passed")
+
+def test_it(gateway_client, gatesocket_clock):
+    with (
+        gateway_client(app).websocket_connect("/remind") as ann,
+        gateway_client(app).websocket_connect("/remind") as bob,
+    ):
+        gatesocket_clock.advance(3600)
+        assert [ann.receive_text(), bob.receive_text()] == ["an hour has passed"] * 2
+"""
+    )
+    pytester.runpytest().assert_outcomes(passed=1)
 
 
 def test_fake_gateway_remembers_what_was_sent(pytester: pytest.Pytester) -> None:
