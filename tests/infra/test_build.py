@@ -186,4 +186,4 @@ def test_a_change_of_the_library_is_built() -> None:
 def test_the_functions_requirements_bring_no_twin_of_what_lambda_has() -> None:
     wanted = (ROOT / "handlers/requirements.txt").read_text(encoding="utf-8")
     names = [line for line in wanted.splitlines() if not line.startswith("#")]
-    assert [re.split(r"[><=]", name)[0] for name in names] == [".", "fastapi", "mangum"]
+    assert [re.split(r"[><=]", name)[0] for name in names] == [".", "fastapi", "mangum", "pydantic-settings"]
