@@ -4,13 +4,13 @@ A browser can't set headers of a WebSocket, so that its token comes in the query
 that it offers.
 """
 
+from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.requests import HTTPConnection
 
 from gatesocket.scope import Scope
-from gatesocket.values import frozen
 
 __all__ = ["InCookie", "InHeader", "InQuery", "InSubprotocol", "Place"]
 
@@ -27,7 +27,7 @@ class Place(Protocol):
         ...
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class InQuery:
     """``?token=…``. Addresses end up in logs, uvicorn's among them: let it be one that is soon worth nothing."""
 
@@ -45,7 +45,7 @@ class InQuery:
         ).encode()
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class InHeader:
     """``Authorization: Bearer …``, or another header.
 
@@ -72,7 +72,7 @@ class InHeader:
         _set_header(scope, self.name, "")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class InCookie:
     """A cookie. Browsers send it with whatever page opens the socket: `AllowedOrigins` belongs beside it."""
 
@@ -91,7 +91,7 @@ class InCookie:
                 _set_header(scope, "cookie", "; ".join(kept))
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class InSubprotocol:
     """``new WebSocket(url, ["bearer", token])``: the subprotocol that is offered after *scheme*.
 
