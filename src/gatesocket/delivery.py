@@ -11,6 +11,7 @@ from uuid import uuid4
 from gatesocket.backend import Backend
 from gatesocket.connection import current_connection, published_connection
 from gatesocket.exceptions import ConnectionGone, GatesocketError
+from gatesocket.observation import count
 from gatesocket.patience import patience
 from gatesocket.registry.base import Entry, Member
 
@@ -124,6 +125,7 @@ class Round:
         if self._failed > len(self._failures):
             logger.warning("a message was not delivered to %d connections; not all of them are named", self._failed)
         fates = self._counts
+        count("queued", fates[_Fate.QUEUED])
         return Delivery(fates[_Fate.SENT], fates[_Fate.GONE], fates[_Fate.QUEUED], self._failed, self._failures)
 
     async def _to_post(self, members: AsyncIterator[Member]) -> AsyncIterator[Member]:

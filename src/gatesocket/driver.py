@@ -7,13 +7,14 @@ behind a record that any other process can go on from.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
+from typing import Any
 from weakref import WeakValueDictionary
 
 from starlette.types import ASGIApp
 
-from gatesocket import backend, handshake, hibernation, scope
+from gatesocket import backend, handshake, hibernation, observation, scope
 from gatesocket.connection import SCOPE_KEY, current_connection
 from gatesocket.conversation import Conversation, State
 from gatesocket.events import Connect, Disconnect, Message, Wake
@@ -327,13 +328,23 @@ class Driver:
         connection_scope.update(invocation.scope)
         connection_scope["state"] = dict(invocation.scope["state"])
         connection_scope[SCOPE_KEY] = run
+        observed = observation.ongoing()
+        next_message: Callable[[], MutableMapping[str, Any] | None] = run.next_message
+        if observed is not None:
+            next_message = observed.run_begins(
+                connection_scope,
+                next_message,
+                route=self._blueprint.route_of(connection_scope["path"]),
+                woken_at=None if snapshot is None else hibernation.place_of(snapshot),
+            )
+        hibernated: Hibernated | None = None
         token = current_connection.set(run)
         try:
             with backend.use(self._backend):
                 hibernated = await hibernation.run(
                     self._app,
                     connection_scope,
-                    run.next_message,
+                    next_message,
                     run.send,
                     blueprint=self._blueprint,
                     snapshot=snapshot,
@@ -348,6 +359,8 @@ class Driver:
             return None, True
         finally:
             current_connection.reset(token)
+            if observed is not None:
+                observed.run_ends(None if hibernated is None else hibernation.place_of(hibernated.snapshot))
         return hibernated, False
 
     async def refuse(self, error: UnreadableRecord) -> None:
@@ -369,7 +382,8 @@ class Driver:
         except GatewayError:
             # Forgotten all the same: its route must not end twice. If it is still there, its next message closes it.
             logger.exception("connection %s could not be closed", run.connection_id)
-        await self._registry.delete(run.connection_id, holder=holder)
+        if await self._registry.delete(run.connection_id, holder=holder):
+            observation.count("ended")
 
     async def _close(self, connection_id: str) -> None:
         """Close a connection that this invocation doesn't run."""

@@ -27,6 +27,7 @@ from gatesocket.backend import Backend
 from gatesocket.batches import Batch
 from gatesocket.delivery import Round
 from gatesocket.exceptions import ConfigurationError, InvalidConnectionId
+from gatesocket.observation import Observer, Tracer, count
 from gatesocket.presence import Presence, Tell, announce
 from gatesocket.queue_handler import QueueHandler
 from gatesocket.registry.base import Member
@@ -49,10 +50,15 @@ class FanoutHandler(QueueHandler):
     Args:
         presence: what makes a group's message of those who turn out to have left it; the same as the
             `gatesocket.ConnectionManager`'s of the app.
+        observer: is told of every batch when it is over, as ``fan-out``; None observes nothing. See
+            `gatesocket.observe`.
+        tracing: follows every batch; None follows none. See `gatesocket.observe.tracing`.
     """
 
-    def __init__(self, *, presence: Tell | None = None) -> None:
-        super().__init__("fan-out", "batch")
+    def __init__(
+        self, *, presence: Tell | None = None, observer: Observer | None = None, tracing: Tracer | None = None
+    ) -> None:
+        super().__init__("fan-out", "batch", observer=observer, tracing=tracing)
         self._presence = presence
 
     async def _serve(self, body: str, context: object) -> bool:
@@ -104,6 +110,7 @@ async def run(body: str, *, presence: Tell | None = None, has_time: Callable[[],
     elif failed:
         logger.warning("%d of a batch of %d connections are put back", failed, total)
         await through.fanout.put(batch.model_copy(update={"connections": tuple(rest.collected)}).body())
+        count("queued", failed)
     if presence is not None and batch.group is not None:
         await _announce(left, batch.group, presence, through)
     return not nobody

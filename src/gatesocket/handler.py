@@ -8,6 +8,7 @@ left. What is reported of a batch is the same, which a test compares.
 import logging
 import os
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -26,7 +27,7 @@ from gatesocket.backend import (
 from gatesocket.clock import Clock, milliseconds
 from gatesocket.driver import Driver
 from gatesocket.event_loop import KeptLoop
-from gatesocket.events import Connect, Disconnect, Expired, Forwarded, Item, Message, Origin, Wake, parse
+from gatesocket.events import Connect, Disconnect, Expired, Forwarded, Item, Message, Origin, Unreadable, Wake, parse
 from gatesocket.exceptions import ConfigurationError, UnreadableRecord
 from gatesocket.gateway.base import GatewayClient
 from gatesocket.gateway.management_api import endpoint_for
@@ -34,7 +35,8 @@ from gatesocket.handshake import Answer
 from gatesocket.invocation import Invocation
 from gatesocket.lifespan import Lifespan
 from gatesocket.limits import INTEGRATION_SECONDS
-from gatesocket.observe import Observation, ObservedGateway, Observer, observing, route_failed
+from gatesocket.observation import Observation, Observer, Observers, Tracer, request_id, route_failed
+from gatesocket.observe.gateway import ObservedGateway
 from gatesocket.queues import Queue
 from gatesocket.registry.base import Registry
 from gatesocket.registry.items import decode
@@ -72,6 +74,7 @@ class WebSocketHandler:
         on_error: is told of every exception that a route let out, after it was logged; the client's connection is
             closed either way. Test clients raise it in the test.
         observer: is told of every event when it is over; None observes nothing. See `gatesocket.observe`.
+        tracing: follows every event; None follows none. See `gatesocket.observe.tracing`.
 
     Raises:
         ConfigurationError: *app* isn't an ASGI app, or this is a Lambda function without a table.
@@ -91,6 +94,7 @@ class WebSocketHandler:
         clock: Clock = milliseconds,
         on_error: Callable[[Exception], None] | None = None,
         observer: Observer | None = None,
+        tracing: Tracer | None = None,
     ) -> None:
         self._app = app
         self._blueprint = hibernation.prepare(app)
@@ -107,7 +111,7 @@ class WebSocketHandler:
         self._fanout = fanout or default_fanout(self._settings)
         self._clock = clock
         self._on_error = on_error or _ignore
-        self._observer = observer
+        self._observers = Observers.of(observer, tracing)
         self._lifespan = Lifespan(app)
         self._driver: Driver | None = None
         self._loop = KeptLoop()
@@ -139,13 +143,23 @@ class WebSocketHandler:
     async def invoke(self, event: dict[str, Any], context: object) -> dict[str, Any]:
         """Serve one Lambda event on the running event loop; as `__call__`, but many may run at once."""
         parsed = parse(event)
-        if self._observer is None:
+        if self._observers is None:
             return await self._answer(parsed, event, context)
         kind = "batch" if isinstance(parsed, tuple) else type(parsed).__name__.lower()
-        observation = Observation(kind, getattr(parsed, "connection_id", None), getattr(context, "aws_request_id", ""))
-        with observing(self._observer, observation):
-            answer = await self._answer(parsed, event, context)
-            observation.status = answer["statusCode"] if kind == "connect" else None
+        headers = parsed.headers if isinstance(parsed, Connect) else ()
+        observation = Observation(
+            kind, getattr(parsed, "connection_id", None), request_id(context), getattr(parsed, "message_id", None)
+        )
+        try:
+            with self._observers.watching(observation, headers) as now:
+                if isinstance(parsed, Connect):
+                    parsed = replace(parsed, headers=now.headers(headers))
+                answer = await self._answer(parsed, event, context)
+                if isinstance(parsed, Connect):
+                    observation.status = answer["statusCode"]
+                observation.failures = len(answer.get("batchItemFailures", ()))
+        finally:
+            await self._observers.flush()
         return answer
 
     async def _answer(
@@ -200,22 +214,32 @@ class WebSocketHandler:
 
     async def _serve(self, item: Item, invocation: Invocation) -> bool:
         """Serve one of a batch; return whether that succeeded."""
+        if isinstance(item, Unreadable):
+            logger.error("%s of a batch can't be read: %s", item.identifier, item.error, exc_info=item.error)
+            return not item.kept
         try:
-            match item:
-                case Wake():
-                    await self._driver_for(None).wake(item, invocation)
-                case Forwarded(message, event):
-                    own = replace(invocation, scope={**invocation.scope, "aws.event": event})
-                    await self._driver_for(message.origin).message(message, own)
-                case Expired():
-                    await self._expire(item, invocation)
-                case _:
-                    logger.error("%s of a batch can't be read: %s", item.identifier, item.error, exc_info=item.error)
-                    return not item.kept
+            with self._watching(item, invocation):
+                match item:
+                    case Wake():
+                        await self._driver_for(None).wake(item, invocation)
+                    case Forwarded(message, event):
+                        own = replace(invocation, scope={**invocation.scope, "aws.event": event})
+                        await self._driver_for(message.origin).message(message, own)
+                    case _:
+                        await self._expire(item, invocation)
         except Exception:
             logger.exception("a %s, %s, failed and is to be tried again", type(item).__name__.lower(), item.identifier)
             return False
         return True
+
+    def _watching(self, item: Wake | Forwarded | Expired, invocation: Invocation) -> AbstractContextManager[object]:
+        if self._observers is None:
+            return nullcontext()
+        message = item.message if isinstance(item, Forwarded) else item
+        kind = {Wake: "wake", Forwarded: "message", Expired: "expiry"}[type(item)]
+        called = request_id(invocation.scope["aws.context"])
+        identifier = getattr(message, "message_id", None)
+        return self._observers.watching(Observation(kind, message.connection_id, called, identifier))
 
     async def _expire(self, item: Expired, invocation: Invocation) -> None:
         try:
@@ -234,7 +258,7 @@ class WebSocketHandler:
                 self._blueprint,
                 Backend(
                     self._registry,
-                    gateway if self._observer is None else ObservedGateway(gateway),
+                    gateway if self._observers is None else ObservedGateway(gateway),
                     self._waker,
                     self._jobs,
                     self._clock,
@@ -247,7 +271,7 @@ class WebSocketHandler:
         return self._driver
 
     def _on_route_error(self, error: Exception) -> None:
-        route_failed()
+        route_failed(error)
         self._on_error(error)
 
     def _gateway_for(self, origin: Origin | None) -> GatewayClient:

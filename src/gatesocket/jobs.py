@@ -37,6 +37,7 @@ from gatesocket import backend
 from gatesocket.exceptions import ConfigurationError, InvalidArguments, UnexpectedEvent
 from gatesocket.limits import QUEUE_MESSAGE_BYTES
 from gatesocket.manager import ConnectionManager
+from gatesocket.observation import Observer, Tracer
 from gatesocket.parameters import Parameters, place, refuse
 from gatesocket.queue_handler import QueueHandler
 
@@ -197,10 +198,14 @@ class JobsHandler(QueueHandler):
     The jobs of a batch run one after the other. Those that failed are reported, so that SQS delivers them again and in
     the end hands them to the dead-letter queue; the event source needs ``ReportBatchItemFailures`` for that. With a
     batch size of 1 each job has the function's whole time limit.
+
+    Args:
+        observer: is told of every batch when it is over, as ``jobs``; None observes nothing. See `gatesocket.observe`.
+        tracing: follows every batch; None follows none. See `gatesocket.observe.tracing`.
     """
 
-    def __init__(self) -> None:
-        super().__init__("jobs", "job")
+    def __init__(self, *, observer: Observer | None = None, tracing: Tracer | None = None) -> None:
+        super().__init__("jobs", "job", observer=observer, tracing=tracing)
 
     async def _serve(self, body: str, context: object) -> bool:
         await run(body)

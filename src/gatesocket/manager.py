@@ -25,6 +25,7 @@ from gatesocket.encoding import Message, encode
 from gatesocket.exceptions import ConfigurationError
 from gatesocket.gateway.sockets import SocketGateway
 from gatesocket.history import History, keep_text, replay_of
+from gatesocket.observation import count
 from gatesocket.presence import Presence, Tell, announce
 from gatesocket.registry.base import EVERYONE, Member
 from gatesocket.registry.memory import MemoryRegistry
@@ -287,6 +288,7 @@ class ConnectionManager:
         through, left = backend.current(), list[Member]()
         on_left = left.append if self._presence is not None else None
         hand_over = batches_for(text, group, through)
+        count("broadcasts")
         try:
             return await Round(text, through, group=group, on_left=on_left, hand_over=hand_over).send(members)
         finally:

@@ -5,6 +5,8 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from gatesocket.event_loop import KeptLoop
+from gatesocket.observation import Observation, Observer, Observers, Tracer, request_id
+from gatesocket.observe.gateway import counting_posts
 from gatesocket.queues import records
 
 __all__ = ["QueueHandler"]
@@ -21,11 +23,16 @@ class QueueHandler(ABC):
     Args:
         queue: what the queue is for, to say what was expected.
         message: what one of its messages is, to say what failed.
+        observer: is told of every batch when it is over; None observes nothing. See `gatesocket.observe`.
+        tracing: follows every batch; None follows none. See `gatesocket.observe.tracing`.
     """
 
-    def __init__(self, queue: str, message: str) -> None:
+    def __init__(
+        self, queue: str, message: str, *, observer: Observer | None = None, tracing: Tracer | None = None
+    ) -> None:
         self._queue = queue
         self._message = message
+        self._observers = Observers.of(observer, tracing)
         self._loop = KeptLoop()
 
     def __call__(self, event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -44,6 +51,18 @@ class QueueHandler(ABC):
         Raises:
             UnexpectedEvent: the event is no batch of SQS.
         """
+        if self._observers is None:
+            return {"batchItemFailures": await self._serve_all(event, context)}
+        observation = Observation(self._queue, None, request_id(context))
+        try:
+            with self._observers.watching(observation), counting_posts():
+                failures = await self._serve_all(event, context)
+                observation.failures = len(failures)
+        finally:
+            await self._observers.flush()
+        return {"batchItemFailures": failures}
+
+    async def _serve_all(self, event: dict[str, Any], context: object) -> list[dict[str, str]]:
         failures = []
         for message_id, body in records(event, self._queue):
             try:
@@ -53,7 +72,7 @@ class QueueHandler(ABC):
                 done = False
             if not done:
                 failures.append({"itemIdentifier": message_id})
-        return {"batchItemFailures": failures}
+        return failures
 
     @abstractmethod
     async def _serve(self, body: str, context: object) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 from gatesocket import WebSocketHandler, backend
 from gatesocket.gateway.fake import FakeGateway
-from gatesocket.observe import Observer
+from gatesocket.observation import Observer, Tracer
 from gatesocket.registry.base import Record, Registry
 from gatesocket.registry.memory import MemoryRegistry
 from gatesocket.settings import Settings
@@ -44,6 +44,7 @@ class Cloud:
         gateway: FakeGateway | None = None,
         waker: bool = True,
         observer: Observer | None = None,
+        tracing: Tracer | None = None,
         **settings: Any,
     ) -> None:
         self.registry = registry or MemoryRegistry()
@@ -64,6 +65,7 @@ class Cloud:
             clock=lambda: self.now,
             on_error=self.errors.append,
             observer=observer,
+            tracing=tracing,
         )
         MADE.append(self.handler)
 

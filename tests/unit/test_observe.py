@@ -1,9 +1,12 @@
 """What an observer is told of each event, and what must not be told."""
 
+import asyncio
+import inspect
 import io
 import itertools
 import json
 import logging
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,18 +16,20 @@ from aws_lambda_powertools.metrics import Metrics
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
 from gatesocket import ConnectionManager, GatewayError
-from gatesocket.exceptions import ConnectionGone
+from gatesocket.backend import Backend, current, use
+from gatesocket.batches import Batch
+from gatesocket.exceptions import ConfigurationError, ConnectionGone
+from gatesocket.fanout import FanoutHandler
 from gatesocket.gateway.fake import FakeGateway
-from gatesocket.observe import (
-    ConnectionFields,
-    EmbeddedMetrics,
-    Observation,
-    ObservedGateway,
-    observing,
-    route_failed,
-)
-from support.cloud import NOW, Cloud, end_all
-from support.lambda_events import CONNECTION, connect, disconnect, message
+from gatesocket.jobs import JobsHandler
+from gatesocket.observation import Observers, count, ongoing, request_id, route_failed
+from gatesocket.observe import ConnectionFields, EmbeddedMetrics, Observation, ObservedFunction, ObservedGateway
+from gatesocket.queue_handler import QueueHandler
+from gatesocket.queues import MemoryQueue
+from gatesocket.registry.base import Record
+from gatesocket.registry.memory import MemoryRegistry
+from support.cloud import NOW, Cloud, Context, end_all
+from support.lambda_events import CONNECTION, connect, disconnect, forwarded, message, removal
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +75,83 @@ async def test_each_event_of_a_connection_is_told_with_what_became_of_it() -> No
     assert all(each.milliseconds > 0 and each.request_id.startswith("request-") for each in told)
 
 
+async def test_an_observation_says_where_the_route_waited_and_where_it_waits() -> None:
+    told: list[Observation] = []
+    cloud = Cloud(echo(), observer=told.append)
+    for event in (connect("/ws"), message("hello"), disconnect()):
+        await cloud(event)
+    here = inspect.getsourcelines(echo)[1] + 12
+    waits = f"{__name__}:echo.<locals>.route:{here}"
+    assert [(each.route, each.woken_at, each.waits_at) for each in told] == [
+        ("/ws", None, waits),
+        ("/ws", waits, waits),
+        ("/ws", waits, None),
+    ]
+    assert [(each.wakes, each.messages, each.ended) for each in told] == [(0, 0, 0), (1, 1, 0), (1, 0, 1)]
+    assert [each.broadcasts for each in told] == [0, 1, 0]
+
+
+async def test_waking_and_running_are_timed_apart() -> None:
+    told: list[Observation] = []
+    cloud = Cloud(echo(), observer=told.append)
+    await cloud(connect("/ws"))
+    await cloud(message("hello"))
+    for each in told:
+        assert each.waking is not None
+        assert each.running is not None
+        assert 0 < each.waking + each.running <= each.milliseconds
+
+
+async def test_a_route_that_a_timer_wakes_receives_nothing_first() -> None:
+    told: list[Observation] = []
+    app = FastAPI()
+
+    @app.websocket("/")
+    async def ticker(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await asyncio.sleep(60)
+        await websocket.close()
+
+    cloud = Cloud(app, observer=told.append)
+    await cloud(connect("/"))
+    cloud.now += 60_000
+    await cloud.wake()
+    item, batch = told[1:]
+    assert (item.event, item.connection_id, item.waking, item.ended) == ("wake", CONNECTION, None, 1)
+    assert item.running is not None
+    assert (batch.event, batch.connection_id, batch.running, batch.ended) == ("batch", None, None, 0)
+    assert item.request_id == batch.request_id
+
+
+async def test_each_message_of_a_queue_is_told_by_itself_and_what_failed_with_the_batch() -> None:
+    told: list[Observation] = []
+    cloud = Cloud(echo(), observer=told.append)
+    await cloud(connect("/ws"))
+    await cloud({"Records": [forwarded("hello"), {"messageId": "m", "eventSource": "aws:sqs", "body": "?"}]})
+    item, batch = told[1:]
+    assert (item.event, item.message_id, item.messages) == ("message", "m1", 1)
+    assert (batch.event, batch.message_id, batch.messages) == ("batch", None, 0)
+    assert batch.failures == 1
+
+
+async def test_a_connection_that_expired_is_told_by_its_id() -> None:
+    told: list[Observation] = []
+    cloud = Cloud(echo(), observer=told.append)
+    await cloud(connect("/ws"))
+    record = await cloud.record()
+    assert record is not None
+    cloud.now = record.expires_at * 1000
+    await cloud.registry.delete(CONNECTION)  # as DynamoDB does
+    await cloud({"Records": [removal(record)]})
+    assert (told[1].event, told[1].connection_id, told[1].ended) == ("expiry", CONNECTION, 1)
+
+
+async def test_a_route_that_is_not_there_any_more_has_no_path() -> None:
+    told: list[Observation] = []
+    await Cloud(echo(), observer=told.append)(connect("/elsewhere"))
+    assert (told[0].route, told[0].status, told[0].waits_at) == (None, 403, None)
+
+
 async def test_a_refused_handshake_is_told_with_its_status() -> None:
     told: list[Observation] = []
     await Cloud(echo(), observer=told.append)(connect("/ws", query={"token": "wrong"}))
@@ -81,7 +163,7 @@ async def test_a_routes_error_is_counted_and_the_event_is_answered_all_the_same(
     cloud = Cloud(echo(), observer=told.append)
     await cloud(connect("/ws"))
     await cloud(message("fail"))
-    assert (told[-1].route_errors, told[-1].error) == (1, None)
+    assert (told[-1].route_errors, told[-1].route_error, told[-1].error) == (1, "RuntimeError", None)
     assert [str(error) for error in cloud.errors] == ["the route's own"]
 
 
@@ -122,13 +204,122 @@ async def test_without_an_observer_nothing_is_wrapped() -> None:
     assert gateways == [cloud.gateway]
 
 
+async def test_nobody_who_watches_is_nothing_to_do() -> None:
+    assert Observers.of(None, None) is None
+    assert ongoing() is None
+    count("retries")  # of nothing
+    assert request_id(object()) == ""
+
+
+class Letters(QueueHandler):
+    """Sends each letter to a connection; "bad" ones fail."""
+
+    async def _serve(self, body: str, context: object) -> bool:
+        await ConnectionManager().send_to("ann=", body)
+        return body != "bad"
+
+
+def letters(*bodies: str) -> dict[str, Any]:
+    return {"Records": [{"messageId": str(number), "body": body} for number, body in enumerate(bodies)]}
+
+
+class TestOtherFunctions:
+    @pytest.fixture
+    def gateway(self) -> FakeGateway:
+        gateway = FakeGateway()
+        gateway.open("ann=")
+        return gateway
+
+    async def test_a_batch_of_a_queue_is_told_with_its_posts_and_with_what_failed(self, gateway: FakeGateway) -> None:
+        told: list[Observation] = []
+        with use(Backend(MemoryRegistry(), gateway)):
+            answer = await Letters("post", "letter", observer=told.append).invoke(letters("good", "bad"), None)
+        assert answer == {"batchItemFailures": [{"itemIdentifier": "1"}]}
+        assert [(each.event, each.posts, each.failures) for each in told] == [("post", 2, 1)]
+        assert gateway.sent["ann="] == ["good", "bad"]
+
+    async def test_without_an_observer_posts_of_a_queue_are_not_wrapped(self, gateway: FakeGateway) -> None:
+        gateways: list[Any] = []
+
+        class Looking(QueueHandler):
+            async def _serve(self, body: str, context: object) -> bool:
+                gateways.append(current().gateway)
+                return True
+
+        with use(Backend(MemoryRegistry(), gateway)):
+            await Looking("post", "letter").invoke(letters("one"), None)
+            await Looking("post", "letter", observer=lambda _: None).invoke(letters("one"), None)
+        assert [type(gateway) for gateway in gateways] == [FakeGateway, ObservedGateway]
+
+    @pytest.mark.parametrize("make", [JobsHandler, FanoutHandler])
+    async def test_jobs_and_broadcasts_can_be_observed(self, make: Any) -> None:
+        told: list[Observation] = []
+        await make(observer=told.append).invoke({"Records": []}, Context())
+        assert [(each.event, each.failures) for each in told] == [
+            ({JobsHandler: "jobs", FanoutHandler: "fan-out"}[make], 0)
+        ]
+
+    async def test_what_the_fan_out_function_puts_back_is_counted(self, gateway: FakeGateway) -> None:
+        told: list[Observation] = []
+        put: list[str] = []
+
+        async def on_put(body: str) -> None:
+            put.append(body)
+
+        gateway.open("bob=")
+        gateway.refuse("bob=", 429)
+        batch = Batch(text="aGk=", group=None, connections=("ann=", "bob=")).body()
+        with use(Backend(MemoryRegistry(), gateway, fanout=MemoryQueue(on_put))):
+            await FanoutHandler(observer=told.append).invoke(letters(batch), None)
+        assert len(put) == 1
+        assert (told[0].posts, told[0].failed, told[0].queued) == (1, 1, 1)
+
+    async def test_what_a_broadcast_leaves_to_the_queue_is_counted(self) -> None:
+        async def on_put(body: str) -> None: ...
+
+        registry = MemoryRegistry()
+        for name in ("ann=", "bob=", "eve="):
+            await registry.create(Record(name, b"", 0, NOW, b"waits", live=True))
+        gateway = FakeGateway()
+        observation = Observation("http", None, "")
+        through = Backend(registry, gateway, fanout=MemoryQueue(on_put), fanout_above=0)
+        with use(through), Observers().watching(observation):
+            await ConnectionManager().broadcast("hello")
+        assert (observation.broadcasts, observation.queued) == (1, 3)
+
+    async def test_a_function_of_somebody_elses_is_told_with_what_it_sent(self, gateway: FakeGateway) -> None:
+        told: list[Observation] = []
+
+        def announce(event: dict[str, str], context: object) -> str:
+            asyncio.run(ConnectionManager().send_to("ann=", event["text"]))  # type: ignore[arg-type]
+            return "answer"
+
+        observed = ObservedFunction(announce, event="announcement", observer=told.append)
+        with use(Backend(MemoryRegistry(), gateway)):
+            assert await asyncio.to_thread(observed, {"text": "hello"}, Context()) == "answer"
+        assert (told[0].event, told[0].posts, told[0].request_id[:8]) == ("announcement", 1, "request-")
+        assert gateway.sent["ann="] == ["hello"]
+
+    async def test_a_function_that_cannot_send_as_things_are_set_up_is_observed_all_the_same(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def nothing_to_send_through() -> Backend:
+            raise ConfigurationError("no endpoint")
+
+        monkeypatch.setattr("gatesocket.backend.current", nothing_to_send_through)
+        told: list[Observation] = []
+        assert ObservedFunction(lambda event, _: event, observer=told.append)(7, None) == 7
+        assert [each.event for each in told] == ["http"]
+
+
 class TestPosts:
     async def test_those_that_were_taken_and_those_that_were_not_are_counted_apart(self) -> None:
         inner = FakeGateway()
         inner.open("slow=")
         inner.connecting("gone=")
         gateway = ObservedGateway(inner)
-        with observing(lambda _: None, Observation("message", "c", "r")) as observation:
+        observation = Observation("message", "c", "r")
+        with Observers().watching(observation):
             await gateway.post("slow=", "taken")
             inner.refuse("slow=", 429)
             with pytest.raises(GatewayError):
@@ -142,7 +333,7 @@ class TestPosts:
         inner.open("c=")
         gateway = ObservedGateway(inner)
         await gateway.post("c=", "text")
-        route_failed()  # counted nowhere
+        route_failed(RuntimeError())  # counted nowhere
         assert await gateway.info("c=") == await inner.info("c=")
         await gateway.close("c=")
         with pytest.raises(ConnectionGone):
@@ -153,7 +344,7 @@ class TestPosts:
 async def test_an_event_takes_the_time_from_its_begin_to_its_end() -> None:
     told: list[Observation] = []
     times = itertools.count(10.0, 0.25)
-    with observing(told.append, Observation("message", "c", "r"), timer=lambda: next(times)):
+    with Observers(told.append, timer=lambda: next(times)).watching(Observation("message", "c", "r")):
         assert told == []
     assert told[0].milliseconds == 250
 
@@ -168,17 +359,24 @@ async def test_logs_of_a_route_name_its_connection_in_the_json_of_powertools() -
     logger.addHandler(handler)
     app = FastAPI()
 
-    @app.websocket("/")
-    async def route(websocket: WebSocket) -> None:
+    @app.websocket("/ws/{room}")
+    async def route(websocket: WebSocket, room: str) -> None:
+        await websocket.accept()
         logger.info("in a route")
-        await websocket.close()
+        await websocket.receive_text()
+        logger.info("woken")
 
-    await Cloud(app, observer=lambda _: None)(connect("/"))
+    cloud = Cloud(app, observer=lambda _: None)
+    await cloud(connect("/ws/lobby"))
+    await cloud(message("hello"))
     logger.info("elsewhere")
     logger.removeHandler(handler)
-    inside, outside = map(json.loads, stream.getvalue().splitlines())
+    inside, woken, outside = map(json.loads, stream.getvalue().splitlines())
     assert (inside["message"], inside["event"], inside["connection_id"]) == ("in a route", "connect", CONNECTION)
     assert inside["request_id"].startswith("request-")
+    assert (inside["route"], "hibernation_point" in inside) == ("/ws/{room}", False)
+    assert (woken["message"], woken["event"], woken["route"]) == ("woken", "message", "/ws/{room}")
+    assert re.fullmatch(r".*:.*route:\d+", woken["hibernation_point"])
     assert outside["message"] == "elsewhere"
     assert "connection_id" not in outside
 
@@ -206,12 +404,33 @@ class TestEmbeddedMetrics:
             "Events": 1,
             "Errors": 0,
             "RouteErrors": 0,
+            "Failures": 0,
+            "Opened": 0,
             "Refused": 1,
+            "Ended": 0,
+            "Messages": 0,
+            "Wakes": 0,
             "Posts": 2,
             "Gone": 1,
             "FailedPosts": 0,
+            "Broadcasts": 0,
+            "Queued": 0,
+            "Retries": 0,
             "Duration": 1.235,
         }
+
+    async def test_a_route_that_ran_is_in_the_line_with_its_times(self) -> None:
+        observation = Observation("message", "c", "r", trace_id="t", route="/ws", woken_at="m:f:1", waits_at="m:f:2")
+        observation.waking, observation.running = 1.0, 2.0
+        line = self.line_of(observation)
+        assert (line["WakeTime"], line["RunTime"]) == (1.0, 2.0)
+        assert [line[name] for name in ("TraceId", "Route", "WokenAt", "WaitsAt")] == ["t", "/ws", "m:f:1", "m:f:2"]
+        [metrics] = line["_aws"]["CloudWatchMetrics"]
+        assert {"Name": "WakeTime", "Unit": "Milliseconds"} in metrics["Metrics"]
+
+    async def test_an_opened_connection_is_counted_by_its_status(self) -> None:
+        line = self.line_of(Observation("connect", "c", "r", status=200))
+        assert (line["Opened"], line["Refused"]) == (1, 0)
 
     async def test_what_is_unknown_is_left_out(self) -> None:
         line = self.line_of(Observation("batch", None, "", error="KeyError"))

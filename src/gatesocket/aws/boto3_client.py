@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from gatesocket.aws.base import Refused, Unreachable
 from gatesocket.exceptions import ConfigurationError
+from gatesocket.observation import count
 
 __all__ = ["Boto3Client"]
 
@@ -82,11 +83,13 @@ class Boto3Client:
             ) from error
         except exceptions.ClientError as error:
             described, about = error.response["Error"], error.response["ResponseMetadata"]
+            count("retries", about.get("RetryAttempts", 0))
             raise Refused(
                 described.get("Code", ""), described.get("Message", ""), about["HTTPStatusCode"], about.get("RequestId")
             ) from error
         except exceptions.BotoCoreError as error:
             raise Unreachable(str(error)) from error
+        count("retries", answer.get("ResponseMetadata", {}).get("RetryAttempts", 0))
         return answer
 
     def _connected(self) -> Any:

@@ -18,6 +18,7 @@ from gatesocket.aws.services import SERVICES, Call, NotAnAnswer, refusal
 from gatesocket.aws.sigv4 import Credentials, sign
 from gatesocket.clock import Clock, milliseconds
 from gatesocket.exceptions import ConfigurationError
+from gatesocket.observation import count
 from gatesocket.patience import in_context
 
 __all__ = ["AsyncioClient", "tls_context"]
@@ -102,6 +103,7 @@ class AsyncioClient:
                 seconds = pause(error, policy.within(in_context()), made=made, elapsed=elapsed, chance=self._chance())
                 if seconds is None:
                     raise
+            count("retries")
             await self._sleep(seconds)
 
     async def aclose(self) -> None:

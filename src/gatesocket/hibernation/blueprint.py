@@ -1,10 +1,14 @@
 """What is known of an app's routes before the first message: where they wait, and what they keep."""
 
 import inspect
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from types import FunctionType
 from typing import Any
+
+from starlette.routing import compile_path
 
 from gatesocket.exceptions import CannotHibernate, ConfigurationError, Finding
 from gatesocket.hibernation.dependencies import install_overrides, shorten
@@ -63,6 +67,10 @@ class Blueprint:
     notes: tuple[Finding, ...] = ()
     """What is refused only if the route comes to wait there."""
 
+    def route_of(self, path: str) -> str | None:
+        """Return the path of the route that *path* leads to, such as ``/ws/{room}``; None if it leads to none."""
+        return next((route.path for route in self.routes if _pattern(route.path).match(path)), None)
+
 
 def prepare(app: Any) -> Blueprint:
     """Make every WebSocket route of *app* able to hibernate, and return what is known of them.
@@ -102,6 +110,11 @@ def blueprint_of(app: Any) -> Blueprint:
         tuple(sorted(adoption.findings, key=_place)),
         tuple(sorted(adoption.notes, key=_place)),
     )
+
+
+@lru_cache(maxsize=1024)
+def _pattern(path: str) -> re.Pattern[str]:
+    return compile_path(path)[0]
 
 
 def _is_own(function: FunctionType) -> bool:

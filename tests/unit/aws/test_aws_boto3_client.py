@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from gatesocket.aws import Boto3Client, Refused, Unreachable
 from gatesocket.exceptions import ConfigurationError
+from gatesocket.observation import Observation, Observers
 from support.aws_environment import forget_aws
 
 NO_PARAMETERS: dict[str, Any] = {}
@@ -20,8 +21,9 @@ class Client:
 
     closed = False
 
-    def __init__(self, error: Exception | None = None) -> None:
+    def __init__(self, error: Exception | None = None, answer: dict[str, Any] | None = None) -> None:
         self.error = error
+        self.answer = answer or {"Responses": {}}
         self.calls: list[dict[str, Any]] = []
         self.thread: threading.Thread | None = None
 
@@ -30,7 +32,7 @@ class Client:
         self.calls.append(parameters)
         if self.error:
             raise self.error
-        return {"Responses": {}}
+        return self.answer
 
     def close(self) -> None:
         self.closed = True
@@ -54,6 +56,18 @@ async def test_an_operation_is_the_method_of_its_name_called_in_a_thread() -> No
     answer = await Boto3Client("dynamodb", client=client).call("BatchGetItem", {"RequestItems": {}})
     assert (answer, client.calls) == ({"Responses": {}}, [{"RequestItems": {}}])
     assert client.thread is not threading.current_thread()
+
+
+async def test_what_boto3_has_tried_again_is_counted_where_somebody_observes() -> None:
+    again = {"ResponseMetadata": {"HTTPStatusCode": 400, "RetryAttempts": 2}, "Error": {"Code": "Throttled"}}
+    client = Client(answer={"Responses": {}} | again)
+    observation = Observation("message", "c", "r")
+    with Observers().watching(observation):
+        await Boto3Client("dynamodb", client=client).call("BatchGetItem", NO_PARAMETERS)
+        client.error = ClientError(again, "BatchGetItem")  # type: ignore[arg-type]  # without the rest of an answer
+        with pytest.raises(Refused):
+            await Boto3Client("dynamodb", client=client).call("BatchGetItem", NO_PARAMETERS)
+    assert observation.retries == 4
 
 
 async def test_a_client_that_was_given_is_its_makers_to_close() -> None:

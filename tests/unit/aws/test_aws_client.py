@@ -19,6 +19,7 @@ from gatesocket.aws.retry import Policy
 from gatesocket.aws.sigv4 import Credentials
 from gatesocket.emulator.tls import Certificate
 from gatesocket.exceptions import ConfigurationError
+from gatesocket.observation import Observation, Observers
 from gatesocket.patience import patience
 from support.aws_environment import forget_aws
 from support.canned_http import CannedServer, Request, answer, canned_server
@@ -140,6 +141,15 @@ async def test_what_was_throttled_is_tried_again_after_pauses_that_grow(aws: pyt
     assert len(server.requests) == 4
     assert world.pauses == [0.05, 0.1, 0.2]
     assert len({request.headers["authorization"] for request in server.requests}) == 1, "all within one second"
+
+
+async def test_attempts_are_counted_where_somebody_observes(aws: pytest.MonkeyPatch) -> None:
+    observation = Observation("message", "c", "r")
+    async with canned_server(THROTTLED, THROTTLED, answer(200, b"{}")) as server, client_of(server) as client:
+        with Observers().watching(observation):
+            await client.call("GetItem", GET)
+
+    assert observation.retries == 2
 
 
 async def test_each_attempt_is_signed_for_its_own_time(aws: pytest.MonkeyPatch) -> None:
