@@ -291,7 +291,7 @@ class TestOtherFunctions:
         told: list[Observation] = []
 
         def announce(event: dict[str, str], context: object) -> str:
-            asyncio.run(ConnectionManager().send_to("ann=", event["text"]))  # type: ignore[arg-type]
+            asyncio.run(ConnectionManager().send_to("ann=", event["text"]))
             return "answer"
 
         observed = ObservedFunction(announce, event="announcement", observer=told.append)
