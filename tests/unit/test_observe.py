@@ -7,7 +7,7 @@ import itertools
 import json
 import logging
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -100,6 +100,18 @@ async def test_waking_and_running_are_timed_apart() -> None:
         assert each.waking is not None
         assert each.running is not None
         assert 0 < each.waking + each.running <= each.milliseconds
+
+
+async def test_all_that_others_left_to_an_event_is_counted_and_only_the_first_ends_the_waking() -> None:
+    observation = Observation("message", "c", "r")
+    left: Iterator[dict[str, Any] | None] = iter([{"type": "websocket.receive"}, {"type": "websocket.receive"}, None])
+    times = itertools.count(10.0, 0.25)
+    with Observers(timer=lambda: next(times)).watching(observation) as now:
+        receive = now.run_begins({}, lambda: next(left), route="/ws", woken_at="m:f:1")
+        while receive() is not None:
+            pass
+        now.run_ends("m:f:1")
+    assert (observation.messages, observation.waking, observation.running) == (2, 500, 250)
 
 
 async def test_a_route_that_a_timer_wakes_receives_nothing_first() -> None:

@@ -10,7 +10,15 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI, WebSocket
-from opentelemetry import baggage, context, trace
+from opentelemetry import baggage, context, propagate, trace
+from opentelemetry.context import Context
+from opentelemetry.propagators.textmap import (
+    Getter,
+    Setter,
+    TextMapPropagator,
+    default_getter,
+    default_setter,
+)
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -209,6 +217,46 @@ class TestAConnection:
         await cloud(connect("/", headers={"Baggage": "tenant=acme"}))
         await cloud(message("hello"))
         assert seen == [("acme", "tenant=acme"), "tenant=acme"]
+
+    async def test_the_processs_propagator_says_which_header_it_is(
+        self, spans: Spans, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(propagate, "get_global_textmap", Amazons)
+        monkeypatch.setattr(propagate, "extract", Amazons().extract)
+        monkeypatch.setattr(propagate, "inject", Amazons().inject)
+        seen: list[tuple[str, str]] = []
+
+        async def looking(websocket: WebSocket) -> None:
+            seen.extend(websocket.headers.items())
+            await websocket.accept()
+
+        silence = Starlette(routes=[WebSocketRoute("/", looking)])
+        headers = {"X-Amzn-Trace-Id": f"{TRACE}/{SPAN}", "Traceparent": TRACEPARENT}
+        await Cloud(silence, tracing=Tracing(spans.provider))(connect("/", headers=headers))
+
+        [span] = spans
+        assert span.parent is not None
+        assert span.parent.span_id == int(SPAN, 16)
+        assert seen == [("traceparent", TRACEPARENT), ("x-amzn-trace-id", f"{TRACE}/{identity(span)[1]:016x}")]
+
+
+class Amazons(TextMapPropagator):
+    """Names places in traces by a header of another kind, as X-Ray's does."""
+
+    @property
+    def fields(self) -> set[str]:
+        return {"X-Amzn-Trace-Id"}
+
+    def extract(self, carrier: Any, context: Context | None = None, getter: Getter[Any] = default_getter) -> Context:
+        assert "X-Amzn-Trace-Id" in getter.keys(carrier)
+        [value] = getter.get(carrier, "x-amzn-trace-id") or ["/"]
+        trace_id, span_id = value.split("/")
+        named = trace.SpanContext(int(trace_id, 16), int(span_id, 16), True, trace.TraceFlags(1))
+        return trace.set_span_in_context(trace.NonRecordingSpan(named), context)
+
+    def inject(self, carrier: Any, context: Context | None = None, setter: Setter[Any] = default_setter) -> None:
+        named = trace.get_current_span(context).get_span_context()
+        setter.set(carrier, "X-Amzn-Trace-Id", f"{named.trace_id:032x}/{named.span_id:016x}")
 
 
 class TestASpan:
