@@ -6,11 +6,11 @@
 
 **Each event is a trace of its own**, or a part of the trace that its Lambda invocation is in already, and has a link to
 the handshake's span. The handshake continues the trace of the client, if that sent a ``traceparent``. It could be one
-trace for the whole connection instead. But a connection lasts for up to two hours and thousands of messages: no viewer
-shows such a trace; X-Ray keeps 100 KB of one whose spans come one at a time; collectors that decide by whole traces
-what to keep wait for seconds and not for hours; and one decision at the handshake would keep every message of some
-people and none of the others. OpenTelemetry's conventions say the same of messages in general: what processes one has
-a link to what it came from, by default.
+trace for the whole connection instead. But a connection lasts for up to two hours and thousands of messages: hardly a
+viewer shows such a trace; X-Ray keeps 100 KB of one whose spans come one at a time; collectors that decide by whole
+traces what to keep wait for seconds and not for hours; and one decision at the handshake would keep every message of
+some people and none of the others. OpenTelemetry's conventions say the same of messages in general: what processes one
+has a link to what it came from, by default.
 https://repost.aws/knowledge-center/x-ray-trace-quota-error
 https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
 
