@@ -21,7 +21,7 @@ from gatesocket.hibernation.snapshot import Frame, Snapshot
 from gatesocket.hibernation.source import originals
 from gatesocket.hibernation.units import unit_named
 
-__all__ = ["Place", "Whereabouts", "places_of", "whereabouts"]
+__all__ = ["Place", "Whereabouts", "hibernation_point", "places_of", "whereabouts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,19 @@ def places_of(snapshot: bytes) -> tuple[Place, ...]:
         SnapshotError: it can't be read.
     """
     return tuple(map(_stored, Snapshot.load(snapshot).frames))
+
+
+def hibernation_point(snapshot: bytes) -> str | None:
+    """Return where the innermost function of the route in a snapshot waits, as ``module:function:line``.
+
+    Without the line if that function isn't loaded here or reads differently now; None if the snapshot can't be read.
+    Either is for whoever wakes the route to say.
+    """
+    try:
+        place = places_of(snapshot)[-1]
+    except SnapshotError:
+        return None
+    return place.function if place.line is None else f"{place.function}:{place.line}"
 
 
 def _stored(frame: Frame) -> Place:

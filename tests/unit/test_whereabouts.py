@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from gatesocket import ConnectionManager
 from gatesocket.hibernation.snapshot import Frame, Snapshot
 from gatesocket.testing import GatewayTestClient
-from gatesocket.whereabouts import Place, Whereabouts, places_of, whereabouts
+from gatesocket.whereabouts import Place, Whereabouts, hibernation_point, places_of, whereabouts
 
 app = FastAPI()
 manager = ConnectionManager()
@@ -132,3 +132,12 @@ def test_a_function_that_is_not_loaded_here_is_named_without_its_line() -> None:
     assert str(place) == "elsewhere:chat (room)"
     with pytest.raises(OSError, match="elsewhere:chat isn't loaded in this process"):
         place.source()
+
+
+def test_the_hibernation_point_of_a_function_that_is_not_loaded_here_has_no_line() -> None:
+    snapshot = Snapshot((Frame("elsewhere:route#1", 1, direct=False, locals={}),))
+    assert hibernation_point(snapshot.dump()) == "elsewhere:route"
+
+
+def test_a_snapshot_that_cannot_be_read_has_no_hibernation_point() -> None:
+    assert hibernation_point(b"no snapshot") is None

@@ -14,15 +14,14 @@ their code.
 The transformed functions meet the runtime through `entry`. `runtime` runs an app until no message is there. Then
 `stack` finds the functions that wait, `saving` decides what of them is kept, `codec` and its kinds (`kinds`,
 `instances`, `functions`, `bound`) write the values, `home` says what these refer to by name, `snapshot` writes the
-bytes, `place` reads from them where the route waits; `waking` gives back what was read of them. `dependencies` and
-`reentry` keep FastAPI from resolving twice, `blocks` leaves and enters ``with``, `timers` knows sleeps and the
-deadlines of blocks, `tasks` watches what the route spawns.
+bytes; `waking` gives back what was read of them. `dependencies` and `reentry` keep FastAPI from resolving twice,
+`blocks` leaves and enters ``with``, `timers` knows sleeps and the deadlines of blocks, `tasks` watches what the route
+spawns.
 """
 
 from gatesocket.hibernation.blueprint import Blueprint, PointPlan, RoutePlan, prepare
 from gatesocket.hibernation.check import Report, check
 from gatesocket.hibernation.instances import register_saver
-from gatesocket.hibernation.place import place_of
 from gatesocket.hibernation.runtime import Hibernated, run
 from gatesocket.hibernation.timers import TIMER_THRESHOLD
 
@@ -34,7 +33,6 @@ __all__ = [
     "Report",
     "RoutePlan",
     "check",
-    "place_of",
     "prepare",
     "register_saver",
     "run",

@@ -9,7 +9,7 @@ from gatesocket.observation import Observation
 
 __all__ = ["EmbeddedMetrics"]
 
-_UNITS: Final = {
+UNITS: Final = {
     "Events": "Count",
     "Errors": "Count",
     "RouteErrors": "Count",
@@ -59,7 +59,7 @@ class EmbeddedMetrics:
             "Namespace": self._namespace,
             "Dimensions": [[], ["Event"]],
             # Only of what is in the line: it would be an error otherwise.
-            "Metrics": [{"Name": name, "Unit": _UNITS[name]} for name in metrics],
+            "Metrics": [{"Name": name, "Unit": UNITS[name]} for name in metrics],
         }
         line = {
             "_aws": {"Timestamp": self._clock(), "CloudWatchMetrics": [directive]},

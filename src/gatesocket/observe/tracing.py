@@ -101,7 +101,7 @@ class Tracing:
             observation.event,
             parent,
             kind=SpanKind.SERVER if is_handshake else SpanKind.CONSUMER,
-            attributes=_known(observation),
+            attributes=known(observation),
             links=links,
         )
         own = span.get_span_context()
@@ -190,7 +190,7 @@ class EventSpan:
         if span.is_recording():
             if observation.route is not None:
                 span.update_name(f"{observation.event} {observation.route}")
-            span.set_attributes(_outcome(observation))
+            span.set_attributes(outcome(observation))
             failure = _failure(observation)
             if failure is not None:
                 # The class only: an exception's text may hold what a client sent.
@@ -199,7 +199,7 @@ class EventSpan:
         span.end()
 
 
-def _known(observation: Observation) -> dict[str, AttributeValue]:
+def known(observation: Observation) -> dict[str, AttributeValue]:
     """Return the attributes that an event has from its beginning; a sampler sees them."""
     attributes: dict[str, AttributeValue | None] = {
         "gatesocket.connection_id": observation.connection_id,
@@ -217,7 +217,7 @@ def _known(observation: Observation) -> dict[str, AttributeValue]:
     return _without_none(attributes)
 
 
-def _outcome(observation: Observation) -> dict[str, AttributeValue]:
+def outcome(observation: Observation) -> dict[str, AttributeValue]:
     """Return the attributes that an event has in the end."""
     attributes: dict[str, AttributeValue | None] = {
         "http.route": observation.route,

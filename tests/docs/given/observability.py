@@ -1,7 +1,5 @@
 from fastapi import FastAPI
 
-from gatesocket.observe import ConnectionFields, Observation
-
 app = FastAPI()
 
 
