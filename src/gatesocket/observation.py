@@ -102,7 +102,7 @@ class Trace(Protocol):
         ...
 
     def belongs_to(self, headers: Headers) -> None:
-        """Say that the event is one of the connection whose stored scope has these headers."""
+        """Say that the event is one of the connection whose scope has these headers; a handshake's is so already."""
         ...
 
     def end(self, observation: Observation) -> None:
@@ -247,8 +247,7 @@ class Ongoing:
             observation.wakes += 1
         if self._trace is not None:
             headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
-            if woken_at is not None:
-                self._trace.belongs_to(headers)
+            self._trace.belongs_to(headers)
             scope["headers"] = [
                 (name.encode("latin-1"), value.encode("latin-1")) for name, value in self._trace.headers(headers)
             ]

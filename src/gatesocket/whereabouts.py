@@ -101,16 +101,15 @@ def places_of(snapshot: bytes) -> tuple[Place, ...]:
     return tuple(map(_stored, Snapshot.load(snapshot).frames))
 
 
-def hibernation_point(snapshot: bytes) -> str | None:
+def hibernation_point(snapshot: bytes) -> str:
     """Return where the innermost function of the route in a snapshot waits, as ``module:function:line``.
 
-    Without the line if that function isn't loaded here or reads differently now; None if the snapshot can't be read.
-    Either is for whoever wakes the route to say.
+    Without the line if that function isn't loaded here or reads differently now, which whoever wakes it will say.
+
+    Raises:
+        SnapshotError: it can't be read.
     """
-    try:
-        place = places_of(snapshot)[-1]
-    except SnapshotError:
-        return None
+    place = places_of(snapshot)[-1]
     return place.function if place.line is None else f"{place.function}:{place.line}"
 
 

@@ -8,6 +8,7 @@ import json
 import logging
 import re
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -177,6 +178,19 @@ async def test_a_routes_error_is_counted_and_the_event_is_answered_all_the_same(
     await cloud(message("fail"))
     assert (told[-1].route_errors, told[-1].route_error, told[-1].error) == (1, "RuntimeError", None)
     assert [str(error) for error in cloud.errors] == ["the route's own"]
+
+
+async def test_a_route_that_cannot_be_woken_is_counted_by_the_class_of_its_error() -> None:
+    told: list[Observation] = []
+    cloud = Cloud(echo(), observer=told.append)
+    await cloud(connect("/ws"))
+    record = await cloud.record()
+    assert record is not None
+    await cloud.registry.delete(CONNECTION)
+    await cloud.registry.create(replace(record, snapshot=b"damaged"))
+    await cloud(message("hello"))
+    assert (told[-1].route_error, told[-1].route_errors, told[-1].ended) == ("SnapshotError", 1, 1)
+    assert (told[-1].wakes, told[-1].error) == (0, None)
 
 
 async def test_an_event_that_fails_is_told_with_the_class_of_its_error() -> None:

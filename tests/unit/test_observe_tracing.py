@@ -249,7 +249,7 @@ class Amazons(TextMapPropagator):
 
     def extract(self, carrier: Any, context: Context | None = None, getter: Getter[Any] = default_getter) -> Context:
         assert "X-Amzn-Trace-Id" in getter.keys(carrier)
-        [value] = getter.get(carrier, "x-amzn-trace-id") or ["/"]
+        [value] = getter.get(carrier, "x-amzn-trace-id") or [""]
         trace_id, span_id = value.split("/")
         named = trace.SpanContext(int(trace_id, 16), int(span_id, 16), True, trace.TraceFlags(1))
         return trace.set_span_in_context(trace.NonRecordingSpan(named), context)
@@ -304,7 +304,7 @@ class TestASpan:
         item, batch = spans["message /ws/{room}"], spans["batch"]
         assert item.parent == batch.context
         assert links(item) == [identity(spans["connect /ws/{room}"])]
-        assert attributes(batch)["messaging.system"] == "aws_sqs"
+        assert "messaging.system" not in attributes(batch)  # a queue's, or a stream's
 
     async def test_a_routes_error_is_the_spans_by_its_class_only(self, spans: Spans) -> None:
         cloud = Cloud(app(), tracing=Tracing(spans.provider))

@@ -137,7 +137,3 @@ def test_a_function_that_is_not_loaded_here_is_named_without_its_line() -> None:
 def test_the_hibernation_point_of_a_function_that_is_not_loaded_here_has_no_line() -> None:
     snapshot = Snapshot((Frame("elsewhere:route#1", 1, direct=False, locals={}),))
     assert hibernation_point(snapshot.dump()) == "elsewhere:route"
-
-
-def test_a_snapshot_that_cannot_be_read_has_no_hibernation_point() -> None:
-    assert hibernation_point(b"no snapshot") is None

@@ -43,8 +43,14 @@ __all__ = ["Tracing"]
 
 logger = logging.getLogger("gatesocket")
 
-SYSTEM: Final = "aws_api_gateway"
-"""What brings messages, where the conventions know no name: ``messaging.system``."""
+SYSTEMS: Final = {
+    "message": "aws_api_gateway",
+    "disconnect": "aws_api_gateway",
+    "wake": "aws_sqs",
+    "jobs": "aws_sqs",
+    "fan-out": "aws_sqs",
+}
+"""What brings an event: ``messaging.system``. The conventions don't name API Gateway; a batch may be a stream's."""
 
 SERVER_ERROR: Final = 500
 """From here on a handshake's status is an error of the server's, and of its span."""
@@ -89,7 +95,7 @@ class Tracing:
     def begin(self, observation: Observation, headers: Headers) -> "EventSpan":
         """Begin an event's span, and make it the current one of this task."""
         around = context.get_current()
-        named = trace.get_current_span(propagate.extract(headers, Context(), _GETTER)).get_span_context()
+        named = _named(headers)
         parent, links = around, []
         if trace.get_current_span(around).get_span_context().is_valid or not self._continues:
             # Lambda's instrumentation has taken the client's trace up already, if it is to.
@@ -156,7 +162,7 @@ class EventSpan:
     Args:
         span: the span.
         around: the context in which it is the current one.
-        linked: what it needs no further link to; None for nothing.
+        linked: of a handshake, what the client has named, so that no link to itself is added; None for other events.
     """
 
     def __init__(self, span: Span, around: Context, linked: SpanContext | None) -> None:
@@ -177,11 +183,12 @@ class EventSpan:
         return (*kept, *((name.lower(), value) for name, value in own.items()))
 
     def belongs_to(self, headers: Headers) -> None:
-        """Link the span to the one that *headers* name, once."""
-        named = trace.get_current_span(propagate.extract(headers, Context(), _GETTER)).get_span_context()
-        if self._linked is None and named.is_valid:
-            self._span.add_link(named)
-            self._linked = named
+        """Link the span to the one that *headers* name, once; a handshake's is the one that others link to."""
+        if self._linked is not None:
+            return
+        self._linked = _named(headers)
+        if self._linked.is_valid:
+            self._span.add_link(self._linked)
 
     def end(self, observation: Observation) -> None:
         """End the span, and make the one that it is under the current one again."""
@@ -199,6 +206,11 @@ class EventSpan:
         span.end()
 
 
+def _named(headers: Headers) -> SpanContext:
+    """Return the place in a trace that *headers* name; an invalid one if they name none."""
+    return trace.get_current_span(propagate.extract(headers, Context(), _GETTER)).get_span_context()
+
+
 def known(observation: Observation) -> dict[str, AttributeValue]:
     """Return the attributes that an event has from its beginning; a sampler sees them."""
     attributes: dict[str, AttributeValue | None] = {
@@ -209,7 +221,7 @@ def known(observation: Observation) -> dict[str, AttributeValue]:
         attributes |= {"http.request.method": "GET", "network.protocol.name": "websocket"}
     else:
         attributes |= {
-            "messaging.system": SYSTEM if observation.event in {"message", "disconnect"} else "aws_sqs",
+            "messaging.system": SYSTEMS.get(observation.event),
             "messaging.operation.type": "process",
             "messaging.operation.name": observation.event,
             "messaging.message.id": observation.message_id,
