@@ -34,7 +34,6 @@ from gatesocket.run import Run
 from gatesocket.session import busy
 from gatesocket.settings import Settings
 from gatesocket.wakes import Wakes
-from gatesocket.whereabouts import hibernation_point
 
 __all__ = ["Driver"]
 
@@ -336,7 +335,7 @@ class Driver:
                 connection_scope,
                 next_message,
                 route=self._blueprint.route_of(connection_scope["path"]),
-                woken_at=None if snapshot is None else hibernation_point(snapshot),
+                snapshot=snapshot,
             )
         hibernated: Hibernated | None = None
         token = current_connection.set(run)
@@ -361,7 +360,7 @@ class Driver:
         finally:
             current_connection.reset(token)
             if observed is not None:
-                observed.run_ends(None if hibernated is None else hibernation_point(hibernated.snapshot))
+                observed.run_ends(None if hibernated is None else hibernated.snapshot)
         return hibernated, False
 
     async def refuse(self, error: UnreadableRecord) -> None:

@@ -36,7 +36,6 @@ from gatesocket.invocation import Invocation
 from gatesocket.lifespan import Lifespan
 from gatesocket.limits import INTEGRATION_SECONDS
 from gatesocket.observation import Observation, Observer, Observers, Tracer, request_id, route_failed
-from gatesocket.observe.gateway import ObservedGateway
 from gatesocket.queues import Queue
 from gatesocket.registry.base import Registry
 from gatesocket.registry.items import decode
@@ -258,7 +257,7 @@ class WebSocketHandler:
                 self._blueprint,
                 Backend(
                     self._registry,
-                    gateway if self._observers is None else ObservedGateway(gateway),
+                    gateway if self._observers is None else self._observers.counting(gateway),
                     self._waker,
                     self._jobs,
                     self._clock,

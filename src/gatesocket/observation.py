@@ -2,11 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from gatesocket.gateway.base import GatewayClient
 
 __all__ = [
     "Counter",
@@ -32,7 +35,7 @@ Counter = Literal["broadcasts", "ended", "failed", "gone", "posts", "queued", "r
 Message = MutableMapping[str, Any]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Observation:
     """One event, and what became of it."""
 
@@ -204,6 +207,20 @@ class Observers:
             if self._observer is not None:
                 self._observer(observation)
 
+    # What follows is imported here, so that it takes no part in the cold start of a function that nobody observes.
+
+    def counting(self, gateway: "GatewayClient") -> "GatewayClient":
+        """Return a gateway client whose posts are counted, and that is *gateway* in everything else."""
+        from gatesocket.observe.gateway import ObservedGateway  # noqa: PLC0415
+
+        return ObservedGateway(gateway)
+
+    def counting_posts(self) -> AbstractContextManager[None]:
+        """Have what managers send inside counted."""
+        from gatesocket.observe.gateway import counting_posts  # noqa: PLC0415
+
+        return counting_posts()
+
     async def flush(self) -> None:
         """Let go of what was collected of traces; awaited once for each Lambda event, before it is answered."""
         if self._tracer is not None:
@@ -230,7 +247,7 @@ class Ongoing:
         next_message: Callable[[], Message | None],
         *,
         route: str | None,
-        woken_at: str | None,
+        snapshot: bytes | None,
     ) -> Callable[[], Message | None]:
         """Note that a route is run, and return what gives it its messages in the place of *next_message*.
 
@@ -238,12 +255,15 @@ class Ongoing:
             scope: what the app is called with; its headers may be changed.
             next_message: what the route would get its messages from.
             route: the route's path.
-            woken_at: where it waits; None if it begins here.
+            snapshot: what it is woken with; None if it begins here.
+
+        Raises:
+            SnapshotError: *snapshot* can't be read, and the route not be woken.
         """
         observation = self.observation
         observation.route = route
-        if woken_at is not None:
-            observation.woken_at = observation.woken_at or woken_at
+        if snapshot is not None:
+            observation.woken_at = observation.woken_at or self._point_of(snapshot)
             observation.wakes += 1
         if self._trace is not None:
             headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
@@ -264,11 +284,16 @@ class Ongoing:
 
         return receive
 
-    def run_ends(self, waits_at: str | None) -> None:
-        """Note that the route hibernates, or that it has ended; *waits_at* is None then."""
+    def run_ends(self, snapshot: bytes | None) -> None:
+        """Note that the route hibernates, with *snapshot*, or that it has ended, with none."""
         observation = self.observation
         observation.running = (observation.running or 0.0) + (self._timer() - self._running_since) * 1000
-        observation.waits_at = waits_at
+        observation.waits_at = None if snapshot is None else self._point_of(snapshot)
+
+    def _point_of(self, snapshot: bytes) -> str:
+        from gatesocket.whereabouts import hibernation_point  # noqa: PLC0415
+
+        return hibernation_point(snapshot)
 
 
 def request_id(context: object) -> str:

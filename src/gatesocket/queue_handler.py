@@ -6,7 +6,6 @@ from typing import Any
 
 from gatesocket.event_loop import KeptLoop
 from gatesocket.observation import Observation, Observer, Observers, Tracer, request_id
-from gatesocket.observe.gateway import counting_posts
 from gatesocket.queues import records
 
 __all__ = ["QueueHandler"]
@@ -55,7 +54,7 @@ class QueueHandler(ABC):
             return {"batchItemFailures": await self._serve_all(event, context)}
         observation = Observation(self._queue, None, request_id(context))
         try:
-            with self._observers.watching(observation), counting_posts():
+            with self._observers.watching(observation), self._observers.counting_posts():
                 failures = await self._serve_all(event, context)
                 observation.failures = len(failures)
         finally:

@@ -108,10 +108,10 @@ async def test_all_that_others_left_to_an_event_is_counted_and_only_the_first_en
     left: Iterator[dict[str, Any] | None] = iter([{"type": "websocket.receive"}, {"type": "websocket.receive"}, None])
     times = itertools.count(10.0, 0.25)
     with Observers(timer=lambda: next(times)).watching(observation) as now:
-        receive = now.run_begins({}, lambda: next(left), route="/ws", woken_at="m:f:1")
+        receive = now.run_begins({}, lambda: next(left), route="/ws", snapshot=None)
         while receive() is not None:
             pass
-        now.run_ends("m:f:1")
+        now.run_ends(None)
     assert (observation.messages, observation.waking, observation.running) == (2, 500, 250)
 
 

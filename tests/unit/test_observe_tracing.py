@@ -520,17 +520,25 @@ class TestFlushing:
 
 
 class TestSilence:
-    async def test_nothing_of_opentelemetry_is_imported_by_an_app_that_does_not_trace(self) -> None:
-        """Starlette's own, here: FastAPI imports the API by itself."""
+    @pytest.mark.parametrize(
+        ("observer", "absent"),
+        [
+            ("None", "('opentelemetry', 'gatesocket.observe', 'gatesocket.whereabouts')"),
+            ("print", "('opentelemetry',)"),
+        ],
+        ids=["nobody observes", "somebody does"],
+    )
+    async def test_what_is_not_asked_for_is_not_imported(self, observer: str, absent: str) -> None:
+        """By Starlette's own app, here: FastAPI imports OpenTelemetry's API by itself."""
         script = (
             "import sys\n"
             "from starlette.applications import Starlette\n"
             "from gatesocket import ConnectionManager, WebSocketHandler\n"
             "from gatesocket.fanout import FanoutHandler\n"
             "from gatesocket.jobs import JobsHandler\n"
-            "from gatesocket.observe import EmbeddedMetrics\n"
-            "WebSocketHandler(Starlette(), observer=EmbeddedMetrics('Chat'))\n"
-            "sys.exit(sorted(name for name in sys.modules if 'opentelemetry' in name) or 0)"
+            f"WebSocketHandler(Starlette(), observer={observer})\n"
+            f"JobsHandler(observer={observer})({{'Records': []}}, None)\n"
+            f"sys.exit(sorted(name for name in sys.modules if name.startswith({absent})) or 0)"
         )
         run = [sys.executable, "-Ic", script]
         done = await asyncio.to_thread(subprocess.run, run, capture_output=True, text=True, check=False, timeout=60)
