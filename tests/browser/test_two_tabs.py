@@ -356,5 +356,5 @@ class TestAgainstAScript:
         opened = scripted(tab)
         join(tab, "r", "Ann & co")
         assert opened[0].url == (
-            "wss://abcd1234.execute-api.eu-west-1.amazonaws.com/prod?__path=%2Fws%2Fr&name=Ann+%26+co"
+            "wss://abcd1234.execute-api.eu-west-1.amazonaws.com/prod?__path=%2Fws%2Fr&name=Ann+%26+co&after="
         )
