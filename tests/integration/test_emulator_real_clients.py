@@ -101,7 +101,7 @@ async def test_the_aws_cli_posts_tells_and_closes(served: tuple[Stack, str]) -> 
         credentials = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
         endpoint = ("--endpoint-url", f"http://{address}/prod", "--region", "us-east-1")
         return await run(
-            *command, "--connection-id", connection_id, *options, *endpoint, PYTHONPATH=packages, **credentials
+            *command, f"--connection-id={connection_id}", *options, *endpoint, PYTHONPATH=packages, **credentials
         )
 
     async with connect(f"ws://{address}/prod") as client:
