@@ -23,15 +23,19 @@ PAGE: Final = 1_000
 
 
 @contextmanager
-def canned_aws(item: Mapping[str, Any], *, members: int = 0, post_seconds: float = 0) -> Iterator[str]:
+def canned_aws(
+    item: Mapping[str, Any], *, members: int = 0, post_seconds: float = 0, awake: bool = False
+) -> Iterator[str]:
     """Run the stand-in; give its address.
 
     Args:
         item: all that its table holds, as boto3 has it.
         members: how many members it says that every group has.
         post_seconds: how long a post takes.
+        awake: whether it never sleeps. On one machine, waking another process is the sender's work, and of its CPU
+            time; on a network it isn't. It takes a whole core.
     """
-    command = [sys.executable, "-I", __file__, str(members), str(post_seconds)]
+    command = [sys.executable, "-I", __file__, str(members), str(post_seconds), str(int(awake))]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdin is not None
         assert server.stdout is not None
@@ -144,6 +148,12 @@ async def _main() -> None:
     loop = asyncio.get_running_loop()
     answers, post_seconds = _Answers(sys.stdin.readline(), int(sys.argv[1])), float(sys.argv[2])
     server = await loop.create_server(lambda: _Connection(answers, post_seconds), "127.0.0.1", 0)
+
+    def stay_awake() -> None:
+        loop.call_soon(stay_awake)
+
+    if int(sys.argv[3]):
+        stay_awake()
     async with server:
         print(server.sockets[0].getsockname()[1], flush=True)
         await loop.run_in_executor(None, sys.stdin.read)

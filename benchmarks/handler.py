@@ -33,7 +33,7 @@ def main() -> None:
     """Measure, and print."""
     chosen = options("CPU time per message inside the handler.", samples=15, seconds=40)
     record = record_of(app, PATH, TEXT)
-    with canned_aws(encode(record)) as address:
+    with canned_aws(encode(record), awake=True) as address:
         os.environ |= environment(address)
         report("handler", [_measured(record, chosen)], chosen)
 
