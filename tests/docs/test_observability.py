@@ -38,8 +38,8 @@ def test_what_it_shows_observes(
 
     assert json.loads(capsys.readouterr().out.splitlines()[0])["Refused"] == 1
     assert [span.name for span in spans.get_finished_spans()] == ["connect"]
-    [fields] = shown["logger"].registered_handler.filters
-    assert isinstance(fields, shown["ConnectionFields"])
+    # powertools keeps one handler for each service, and another test may have run the page in this process before.
+    assert isinstance(shown["logger"].registered_handler.filters[-1], shown["ConnectionFields"])
 
 
 def test_it_names_every_metric_and_no_other() -> None:

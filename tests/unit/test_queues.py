@@ -18,10 +18,11 @@ class Client:
         self.error = error
         self.calls: list[dict[str, Any]] = []
 
-    def send_message(self, **call: Any) -> None:
+    def send_message(self, **call: Any) -> dict[str, Any]:
         if self.error:
             raise self.error
         self.calls.append(call)
+        return {"MessageId": "1", "ResponseMetadata": {"RetryAttempts": 0}}
 
     def close(self) -> None:
         raise AssertionError("a client that was given is its maker's to close")

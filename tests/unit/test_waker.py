@@ -63,10 +63,11 @@ class Client:
         self.error = error
         self.calls: list[dict[str, Any]] = []
 
-    def send_message(self, **call: Any) -> None:
+    def send_message(self, **call: Any) -> dict[str, Any]:
         self.calls.append(call)
         if self.error:
             raise self.error
+        return {"MessageId": "1", "ResponseMetadata": {"RetryAttempts": 0}}
 
 
 async def test_a_delay_is_the_queues_to_keep() -> None:
