@@ -6,20 +6,16 @@ none of it is called past it: with its socket, and without the rest, which comes
 routing come before, as ever; exceptions that the app handles are handled by Starlette, as FastAPI has it done.
 """
 
-from collections.abc import Awaitable, Callable, MutableMapping
 from types import FunctionType
 from typing import Any
 
 from starlette.routing import websocket_session
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from gatesocket.hibernation.entry import ACTIVE
 
 __all__ = ["Reentry"]
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class Reentry:
@@ -35,7 +31,7 @@ class Reentry:
 
     def __init__(
         self,
-        app: Callable[..., Awaitable[None]],
+        app: ASGIApp,
         endpoint: FunctionType,
         key: str,
         sockets: tuple[str, ...],
