@@ -13,11 +13,15 @@ from botocore.exceptions import ClientError
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from gatesocket.aws import AsyncioClient, Refused
+from gatesocket.aws.http import Pool
+from gatesocket.aws.http1 import Response
 from gatesocket.emulator import stack
 from gatesocket.emulator.aws import AwsStandIn
 from gatesocket.emulator.chaos import MortalFunction
 from gatesocket.emulator.gateway import Quirks, Quotas, RateLimit
-from gatesocket.exceptions import ConfigurationError
+from gatesocket.exceptions import ConfigurationError, ConnectionGone, GatewayError
+from gatesocket.gateway.management_api import ManagementAPI
 from support.stack import running
 
 TEMPLATE = """
@@ -150,6 +154,27 @@ async def test_boto3_finds_the_management_api_by_its_own_variable(
         with pytest.raises(ClientError, match="Invalid connectionId: nonsense"):
             await asyncio.to_thread(gateway.get_connection, ConnectionId="nonsense")
         assert quote(connection_id, safe="").endswith("%3D")
+
+
+async def test_what_runs_in_the_stacks_process_reaches_the_management_api_without_a_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def exchange(self: Pool, request: bytes) -> Response:
+        raise AssertionError("nothing goes through the network")
+
+    async with running(tmp_path, template=TEMPLATE, handler=HANDLER) as (stack, address):
+        monkeypatch.setattr(Pool, "exchange", exchange)
+        gateway = ManagementAPI(f"http://{address}/prod")
+        async with connect(f"ws://{address}/prod") as client:
+            (connection_id,) = stack.connections.ids
+            await gateway.post(connection_id, "hello")
+            assert await client.recv() == "hello"
+        with pytest.raises(ConnectionGone):
+            await gateway.post(connection_id, "are you there?")
+        with pytest.raises(GatewayError, match="403"):
+            await ManagementAPI(f"http://{address}/other").post(connection_id, "hello")
+        with pytest.raises(Refused, match="404"):
+            await AsyncioClient("sqs", endpoint_url=f"http://{address}").call("ReceiveMessage", {})
 
 
 async def test_a_message_that_cannot_be_processed_ends_in_the_dead_letter_queue(tmp_path: Path) -> None:

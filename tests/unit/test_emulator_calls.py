@@ -1,6 +1,7 @@
 """Calls in other threads."""
 
 import asyncio
+import gc
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gatesocket.emulator.calls import Outcome, _Call, in_thread, on_loop
+from gatesocket.emulator.calls import Outcome, _Call, asked, in_thread, line_to, on_loop
 
 WHO: ContextVar[str] = ContextVar("who")
 
@@ -142,3 +143,94 @@ def test_a_loop_that_is_closed_has_cancelled_what_ran_on_it() -> None:
         await asyncio.wait([calling])
 
     asyncio.run(call())
+
+
+async def test_another_loop_is_asked_by_a_plain_function_outside_of_the_callers_context(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    WHO.set("ann")
+
+    def where(name: str) -> tuple[str, str, threading.Thread]:
+        return name, WHO.get("nobody"), threading.current_thread()
+
+    name, who, thread = await asked(loop, where, "bob")
+    assert (name, who) == ("bob", "nobody")
+    assert thread is not threading.current_thread()
+
+
+async def test_the_running_loop_can_be_asked_too() -> None:
+    assert await asked(asyncio.get_running_loop(), threading.current_thread) is threading.current_thread()
+
+
+async def test_what_the_asked_function_raises_reaches_the_caller(loop: asyncio.AbstractEventLoop) -> None:
+    with pytest.raises(ZeroDivisionError):
+        await asked(loop, lambda: 1 // 0)
+    assert await asked(loop, lambda: "still there") == "still there"
+
+
+async def test_an_answer_that_nobody_waits_for_any_more_is_dropped(loop: asyncio.AbstractEventLoop) -> None:
+    go_on = threading.Event()
+    asking = asyncio.create_task(asked(loop, go_on.wait))
+    await asyncio.sleep(0)
+    asking.cancel()
+    go_on.set()
+    assert await asked(loop, lambda: "next") == "next"
+    assert asking.cancelled()
+
+
+def test_an_answer_to_a_loop_that_is_closed_meanwhile_is_dropped(loop: asyncio.AbstractEventLoop) -> None:
+    go_on = threading.Event()
+
+    async def ask() -> None:
+        asking = asyncio.create_task(asked(loop, go_on.wait))
+        await asyncio.sleep(0)
+        asking.cancel()
+
+    asyncio.run(ask())
+    go_on.set()
+    assert asyncio.run(asked(loop, lambda: "still there")) == "still there"
+
+
+async def test_a_busy_loop_is_woken_once_for_all_calls_which_keep_their_order(
+    loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wakes: list[object] = []
+    wake = loop.call_soon_threadsafe
+
+    def count(*arguments: Any, **options: Any) -> Any:
+        wakes.append(arguments)
+        return wake(*arguments, **options)
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", count)
+    begun, go_on, order = threading.Event(), threading.Event(), list[int]()
+
+    def block() -> None:
+        begun.set()
+        go_on.wait(5)
+
+    line_to(loop).put(block)
+    assert await asyncio.to_thread(begun.wait, 5)
+    for number in range(5):
+        line_to(loop).put(order.append, number)
+    go_on.set()
+    assert await asked(loop, order.copy) == [0, 1, 2, 3, 4]
+    assert len(wakes) in (2, 3), "for the first, for the five, and perhaps for the question"
+
+
+def test_a_line_to_a_closed_loop_says_so_each_time() -> None:
+    loop = asyncio.new_event_loop()
+    line = line_to(loop)
+    loop.close()
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="closed"):
+            line.put(print)
+
+
+def test_a_line_does_not_keep_its_loop_alive() -> None:
+    loop = asyncio.new_event_loop()
+    line = line_to(loop)
+    loop.close()
+    del loop
+    gc.collect()
+    with pytest.raises(RuntimeError, match="gone"):
+        line.put(print)

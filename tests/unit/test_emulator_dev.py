@@ -130,7 +130,7 @@ def test_the_banner_names_only_what_there_is(template: Path, capsys: pytest.Capt
         run(options(template, with_edge=False), [listening])
         client.join()
     printed = capsys.readouterr().out
-    assert answers == ['{"message": "Not Found"}']
+    assert answers == ['{"message":"Not Found"}']
     assert "page" not in printed
     assert "__path" not in printed
 

@@ -156,7 +156,7 @@ def test_an_answer_that_cannot_be_read_is_a_500(value: object) -> None:
 
 
 def test_a_failure_is_a_500() -> None:
-    assert response(Failed("ValueError", "boom")).body == b'{"message": "Internal Server Error"}'
+    assert response(Failed("ValueError", "boom")).body == b'{"message":"Internal Server Error"}'
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from gatesocket.aws.base import Refused, Unreachable
 from gatesocket.aws.endpoints import Endpoint, endpoint_of, parse_endpoint, refuse_proxy, region_of
 from gatesocket.aws.http import CONNECTIONS, TIMEOUTS, Pool, Timeouts
 from gatesocket.aws.http1 import Response, encode_request
+from gatesocket.aws.nearby import NEARBY
 from gatesocket.aws.retry import Policy, pause
 from gatesocket.aws.services import SERVICES, Call, NotAnAnswer, refusal
 from gatesocket.aws.sigv4 import Credentials, sign
@@ -89,7 +90,11 @@ class AsyncioClient:
         while True:
             try:
                 request = self._request(call, region, endpoint, await self._provider().get())
-                response = await self._pool(endpoint).exchange(request)
+                serve = NEARBY.get(endpoint.address) if NEARBY else None
+                if serve is None:
+                    response = await self._pool(endpoint).exchange(encode_request(*request))
+                else:
+                    response = await serve(request)
                 if response.status < ERRORS:
                     return self._decode(operation, response, endpoint)
                 raise refusal(response)
@@ -113,7 +118,7 @@ class AsyncioClient:
         if pool is not None:
             await pool.aclose()
 
-    def _request(self, call: Call, region: str, endpoint: Endpoint, credentials: Credentials) -> bytes:
+    def _request(self, call: Call, region: str, endpoint: Endpoint, credentials: Credentials) -> Call:
         path = f"{endpoint.path}{call.path}"
         signed = sign(
             call.method,
@@ -125,7 +130,7 @@ class AsyncioClient:
             service=self._service.signing_name,
             at=self._clock() // 1000,
         )
-        return encode_request(call.method, path, {**HEADERS, **signed}, call.body)
+        return Call(call.method, path, {**HEADERS, **signed}, call.body)
 
     def _decode(self, operation: str, response: Response, endpoint: Endpoint) -> dict[str, Any]:
         try:

@@ -12,12 +12,10 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gatesocket.emulator.http_api import HttpResponse
+from gatesocket.emulator.management import MANAGEMENT
 from gatesocket.limits import MESSAGE_BYTES
 
-__all__ = ["MANAGEMENT", "GatewayHttp", "Manage"]
-
-MANAGEMENT: Final = re.compile(r"/(?:(?P<stage>[^/@]+)/)?@connections/(?P<id>.*)", re.DOTALL)
-"""A path of the Management API, not decoded."""
+__all__ = ["GatewayHttp", "Manage"]
 
 Manage = Callable[[str, re.Match[str], str, str | None, bytes], HttpResponse]
 """Answers a request to the Management API: its method, `MANAGEMENT` path, query, ``Authorization`` and body."""

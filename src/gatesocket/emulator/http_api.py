@@ -17,7 +17,18 @@ from urllib.parse import parse_qsl, unquote
 
 from gatesocket.emulator.answers import Answer, Failed
 
-__all__ = ["HttpRequest", "HttpResponse", "HttpRoute", "Match", "event", "match", "response"]
+__all__ = [
+    "FORBIDDEN",
+    "NOT_FOUND",
+    "HttpRequest",
+    "HttpResponse",
+    "HttpRoute",
+    "Match",
+    "event",
+    "match",
+    "problem",
+    "response",
+]
 
 _VARIABLE: Final = re.compile(r"\{(?P<name>[^}+]+)(?P<greedy>\+?)\}")
 _TEXTUAL: Final = re.compile(r"text/|application/(json|javascript|xml|.*\+(json|xml))")
@@ -157,7 +168,7 @@ def response(answer: Answer) -> HttpResponse:
     be read, gives 500.
     """
     if isinstance(answer, Failed):
-        return _problem(500, "Internal Server Error")
+        return problem(500, "Internal Server Error")
     value = answer.value
     if not isinstance(value, Mapping) or "statusCode" not in value:
         return HttpResponse(200, (("content-type", "application/json"),), _encoded(value))
@@ -169,11 +180,11 @@ def _proxy_response(value: Mapping[str, Any]) -> HttpResponse:
     headers, cookies = value.get("headers") or {}, value.get("cookies") or []
     well_formed = isinstance(status, int) and isinstance(headers, Mapping) and isinstance(cookies, list)
     if not well_formed or not 100 <= status <= 599:  # noqa: PLR2004
-        return _problem(500, "Internal Server Error")
+        return problem(500, "Internal Server Error")
     try:
         content = base64.b64decode(body) if value.get("isBase64Encoded") else _encoded(body)
     except (binascii.Error, TypeError, ValueError):
-        return _problem(500, "Internal Server Error")
+        return problem(500, "Internal Server Error")
     pairs = [(str(name).lower(), str(text)) for name, text in headers.items()]
     if content and not any(name == "content-type" for name, _ in pairs):
         pairs.append(("content-type", "text/plain; charset=utf-8"))
@@ -185,12 +196,17 @@ def _encoded(value: object) -> bytes:
     return (value if isinstance(value, str) else json.dumps(value)).encode()
 
 
-def _problem(status: int, message: str) -> HttpResponse:
-    return HttpResponse(status, (("content-type", "application/json"),), _encoded({"message": message}))
+def problem(status: int, message: str) -> HttpResponse:
+    """Make one of API Gateway's own refusals."""
+    body = json.dumps({"message": message}, separators=(",", ":")).encode()
+    return HttpResponse(status, (("content-type", "application/json"),), body)
 
 
-NOT_FOUND: Final = _problem(404, "Not Found")
+NOT_FOUND: Final = problem(404, "Not Found")
 """What a client gets when no route serves its request."""
+
+FORBIDDEN: Final = problem(403, "Forbidden")
+"""What a client gets under a stage that there isn't."""
 
 
 def _parameters(pattern: str, path: str) -> dict[str, str] | None:

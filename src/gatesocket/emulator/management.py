@@ -2,15 +2,19 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from gatesocket.emulator.events import instant
+from gatesocket.emulator.http_api import FORBIDDEN, HttpResponse
 from gatesocket.emulator.lifecycle import Connection
 
-__all__ = ["ManagementResponse", "information", "refusal", "unsigned"]
+__all__ = ["MANAGEMENT", "Management", "ManagementResponse", "information", "refusal", "unsigned"]
+
+MANAGEMENT: Final = re.compile(r"/(?:(?P<stage>[^/@]+)/)?@connections/(?P<id>.*)", re.DOTALL)
+"""A path of the Management API, not decoded."""
 
 _SIGNATURE: Final = re.compile(
     r"AWS4-HMAC-SHA256\s+Credential=(?P<credential>[^,\s]+),\s*SignedHeaders=[^,\s]+,\s*Signature=[0-9a-f]{64}"
@@ -26,6 +30,24 @@ class ManagementResponse:
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Management:
+    """The Management API of one stage."""
+
+    stage: str
+    manage: Callable[[str, str, bytes], ManagementResponse]
+    """Serves a request's method, connection id and body."""
+
+    def answer(
+        self, method: str, path: re.Match[str], query: str, authorization: str | None, body: bytes
+    ) -> HttpResponse:
+        """Answer a request; *path*, one of `MANAGEMENT`, and *query* are as they came."""
+        if path["stage"] != self.stage:
+            return FORBIDDEN
+        answer = unsigned(authorization, query) or self.manage(method, unquote(path["id"]), body)
+        return HttpResponse(answer.status, tuple(answer.headers.items()), answer.body)
 
 
 def refusal(status: int, error_type: str, message: str) -> ManagementResponse:

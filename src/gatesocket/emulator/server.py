@@ -11,14 +11,12 @@ any other path                         the HTTP API
 
 import asyncio
 import functools
-import re
 import signal
 import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
-from urllib.parse import unquote
 
 import uvicorn
 from starlette.types import Receive, Scope, Send
@@ -26,9 +24,9 @@ from starlette.types import Receive, Scope, Send
 from gatesocket.emulator import edge
 from gatesocket.emulator.connections import Client, Socket
 from gatesocket.emulator.events import Handshake
-from gatesocket.emulator.http import MANAGEMENT, GatewayHttp
-from gatesocket.emulator.http_api import HttpRequest, HttpResponse
-from gatesocket.emulator.management import unsigned
+from gatesocket.emulator.http import GatewayHttp
+from gatesocket.emulator.http_api import FORBIDDEN, HttpRequest, HttpResponse, problem
+from gatesocket.emulator.management import MANAGEMENT, Management
 from gatesocket.emulator.stack import Stack
 from gatesocket.emulator.tls import EitherProtocol
 from gatesocket.emulator.websocket import GatewaySocket
@@ -56,6 +54,8 @@ class Application:
     def __init__(self, stack: Stack, *, with_edge: bool) -> None:
         self._stack = stack
         self._with_edge = with_edge
+        self.manage = Management(stack.api.stage, stack.connections.manage).answer
+        """Answers a request to the Management API."""
 
     def admit(self, socket: Socket, path: str, query: str, handshake: Handshake) -> Client | None:
         """Let a client in that asks for a WebSocket, or refuse it; *path* and *query* are as it sent them."""
@@ -96,24 +96,8 @@ class Application:
             response = await self._stack.request(request, scope["path"])
         await _respond(send, response)
 
-    def manage(
-        self, method: str, path: re.Match[str], query: str, authorization: str | None, body: bytes
-    ) -> HttpResponse:
-        """Answer a request to the Management API; *path* and *query* are as they came."""
-        if path["stage"] != self._stack.api.stage:
-            return FORBIDDEN
-        answer = unsigned(authorization, query)
-        if answer is None:
-            answer = self._stack.connections.manage(method, unquote(path["id"]), body)
-        return HttpResponse(answer.status, tuple(answer.headers.items()), answer.body)
 
-
-def _json(status: int, body: bytes) -> HttpResponse:
-    return HttpResponse(status, (("content-type", JSON),), body)
-
-
-FORBIDDEN: Final = _json(403, b'{"message":"Forbidden"}')
-UPGRADE_REQUIRED: Final = _json(426, b'{"message":"Upgrade Required"}')
+UPGRADE_REQUIRED: Final = problem(426, "Upgrade Required")
 
 
 class Server(uvicorn.Server):

@@ -1,6 +1,7 @@
 """Everything that a template asks for, running on this machine: functions, tables, queues and the two APIs."""
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Mapping
@@ -14,12 +15,17 @@ from urllib.parse import urlsplit
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from gatesocket.aws.endpoints import parse_endpoint
+from gatesocket.aws.http1 import Response
+from gatesocket.aws.nearby import serving
+from gatesocket.aws.services import Call
 from gatesocket.clock import milliseconds
 from gatesocket.emulator import environment, http_api, log
 from gatesocket.emulator.activity import Answered, Invoked, Watch, all_of
 from gatesocket.emulator.answers import Answer, Failed
 from gatesocket.emulator.api import Api
 from gatesocket.emulator.aws import AwsStandIn
+from gatesocket.emulator.calls import asked
 from gatesocket.emulator.chaos import Chaos, MortalFunction, TroubledConnections
 from gatesocket.emulator.connections import Connections
 from gatesocket.emulator.description import describe
@@ -28,6 +34,7 @@ from gatesocket.emulator.forwarding import Forwarder
 from gatesocket.emulator.functions import InProcessFunction, Invocable
 from gatesocket.emulator.gateway import Gateway, Invoke, Quirks, Quotas
 from gatesocket.emulator.ids import random_id
+from gatesocket.emulator.management import MANAGEMENT, Management
 from gatesocket.emulator.queues import Poller
 from gatesocket.emulator.remote import RemoteFunction
 from gatesocket.emulator.resources import Addresses, Function, Resources
@@ -138,6 +145,17 @@ class Stack:
         about = f"{request.method} {path}"
         return http_api.response(await self._invoke(matched.route.function, event, request_id, about))
 
+    def _manage_nearby(self, call: Call) -> Response:
+        """Answer a request of a function in this process, which nothing but the network is spared."""
+        path, _, query = call.path.partition("?")
+        managed = MANAGEMENT.match(path)
+        if managed is None:
+            answer = http_api.NOT_FOUND
+        else:
+            management = Management(self.api.stage, self.connections.manage)
+            answer = management.answer(call.method, managed, query, call.headers.get("authorization"), call.body)
+        return Response(answer.status, {name.lower(): value for name, value in answer.headers}, answer.body)
+
     async def _start(self, exit_stack: AsyncExitStack) -> None:
         # Polls block in these threads until the stand-in ends; so the threads are waited for after it.
         threads = exit_stack.enter_context(ThreadPoolExecutor(_POLLERS, "poll"))
@@ -200,6 +218,9 @@ class Stack:
         }
         if self._runtimes is None:
             exit_stack.enter_context(environment.in_process(environments))
+            gateway = parse_endpoint(self._gateway_address, "the gateway's address").address
+            ask = functools.partial(asked, asyncio.get_running_loop(), self._manage_nearby)
+            exit_stack.enter_context(serving(gateway, ask))
             exit_stack.enter_context(log.captured())
             # One event loop for all of them, as one process has: two functions may have the same handler.
             portals = ExitStack()
