@@ -6,6 +6,7 @@ none of it is called past it: with its socket, and without the rest, which comes
 routing come before, as ever; exceptions that the app handles are handled by Starlette, as FastAPI has it done.
 """
 
+from functools import partial
 from types import FunctionType
 from typing import Any
 
@@ -44,7 +45,6 @@ class Reentry:
         self._dependencies = dependencies
         code = endpoint.__code__
         self._arguments: dict[str, Any] = dict.fromkeys(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
-        self._again = websocket_session(self._reenter)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a connection."""
@@ -52,8 +52,16 @@ class Reentry:
         # FastAPI's own telemetry, where it is on, wants to see the endpoint called.
         if run is None or scope.get("fastapi.telemetry") or not run.reenter(self._key, self._dependencies):
             await self.app(scope, receive, send)
-        else:
-            await self._again(scope, receive, send)
+            return
+        websocket = WebSocket(scope, receive, send)
+        try:
+            await self._endpoint(**self._arguments | dict.fromkeys(self._sockets, websocket))
+        except Exception as error:
+            # Only now, because it is three coroutines more for each message.
+            await websocket_session(partial(_fail, websocket, error))(scope, receive, send)
 
-    async def _reenter(self, websocket: WebSocket) -> None:
-        await self._endpoint(**self._arguments | dict.fromkeys(self._sockets, websocket))
+
+async def _fail(websocket: WebSocket, error: Exception, session: WebSocket) -> None:
+    """Have Starlette handle *error* with *session*, which becomes what *websocket* is."""
+    vars(session).update(vars(websocket))
+    raise error
