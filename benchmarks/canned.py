@@ -47,13 +47,21 @@ class CannedGateway(FakeGateway):
 
 
 class CannedClient:
-    """Answers AWS's services as `canned_aws` does, without a network."""
+    """Answers AWS's services as `canned_aws` does, without a network.
 
-    def __init__(self, item: Mapping[str, Any]) -> None:
+    Args:
+        item: what it gives to whoever asks for an item.
+        seconds: how long it sleeps before each answer; None doesn't wait at all.
+    """
+
+    def __init__(self, item: Mapping[str, Any], *, seconds: float | None = None) -> None:
         self._updated = {"Attributes": item}
+        self._seconds = seconds
 
     async def call(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Return the item to whoever asks for it, and else nothing."""
+        if self._seconds is not None:
+            await asyncio.sleep(self._seconds)
         return self._updated if parameters.get("ReturnValues") == "ALL_NEW" else {}
 
     async def aclose(self) -> None:

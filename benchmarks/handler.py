@@ -2,7 +2,8 @@
 
 Ours wakes the route, lets it answer and stores it again: a lease taken, a post, a release. Beside it stand an echo as
 one writes it by hand with boto3, which only reads an item and posts, and the same app's HTTP request through Mangum,
-which calls nothing. ::
+which calls nothing. What ours takes is shown step by step: without calls, with calls that nobody sends, with nothing
+but the waiting for their answers, and whole. ::
 
     .venv/bin/python benchmarks/handler.py
 """
@@ -26,6 +27,9 @@ from measure import Options, Results, Subject, calls, cpu_microseconds, options,
 from sample_events import Context, http, message
 
 PATH: Final = "/ws/lobby"
+SLEEP: Final = 0.0001
+"""Seconds until an answer comes that isn't there at once: what a process pays for sleeping and for being woken doesn't
+depend on how long it has slept, between that and some milliseconds."""
 TEXT: Final = "Good morning! Does anybody else see this? I was woken just for it."
 
 
@@ -42,16 +46,15 @@ def _measured(record: Record, chosen: Options) -> Results:
     # Only now: boto3's clients are made with the module, as they are in functions, and look at the environment.
     from functions import boto3_echo, mangum_echo  # noqa: PLC0415
 
-    gateway, client = CannedGateway(), CannedClient(encode(record))
+    gateway = CannedGateway()
     alone = WebSocketHandler(app, registry=CannedRegistry(record), gateway=gateway, settings=Settings(table=None))
-    unsent = WebSocketHandler(
-        app, registry=DynamoDBRegistry("t", client=client), gateway=ManagementAPI(client=client), settings=Settings()
-    )
+    unsent, waiting = (_unsent(CannedClient(encode(record), seconds=seconds)) for seconds in (None, SLEEP))
     deployed = WebSocketHandler(app)
     event, request = message(TEXT, now=milliseconds()), http("/echo/lobby", "name=Ada&text=Good%20morning")
     rows = {
         "Gatesocket, without its AWS calls": _calls(alone, event),
         "Gatesocket, its AWS calls answered before they are sent": _calls(unsent, event),
+        "Gatesocket, the same, and asleep before each answer": _calls(waiting, event),
         "Gatesocket: 2 UpdateItem, 1 post": _calls(deployed, event),
         "boto3 by hand: 1 GetItem, 1 post": _calls(boto3_echo.handler, event),
         "Mangum, HTTP: no AWS call": _calls(mangum_echo.handler, request),
@@ -69,6 +72,12 @@ def _measured(record: Record, chosen: Options) -> Results:
             for name, cost in taken.items()
         ],
     )
+
+
+def _unsent(client: CannedClient) -> WebSocketHandler:
+    """Make a deployed handler whose calls to AWS go no further than *client*."""
+    registry, gateway = DynamoDBRegistry("t", client=client), ManagementAPI(client=client)
+    return WebSocketHandler(app, registry=registry, gateway=gateway, settings=Settings())
 
 
 def _calls(handler: Callable[[dict[str, Any], Any], dict[str, Any]], event: dict[str, Any]) -> Callable[[int], None]:
