@@ -4,11 +4,18 @@ pydantic-settings would read them, too, and files, secrets and command lines bes
 13 ms. pydantic itself is there with FastAPI.
 """
 
+import logging
 import os
+from collections.abc import Callable
 from functools import cache
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from gatesocket.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 __all__ = ["FANOUT_ABOVE", "Settings", "settings"]
 
@@ -19,11 +26,19 @@ FANOUT_ABOVE: Final = 1000
 PREFIX: Final = "GATESOCKET_"
 """What the variables' names begin with."""
 
+_CLOSE: Final = 0.85
+"""How alike a name and a setting's are, from 0 to 1, for it to be a slip; each begins with the same eleven letters."""
+
+logger = logging.getLogger("gatesocket")
+
 
 class Settings(BaseModel):
     """The settings of one deployment; each is the environment variable of its name, ``GATESOCKET_TABLE`` and so on.
 
     What it is given comes before the environment.
+
+    Raises:
+        ConfigurationError: a setting can't be what it is, or what is given is none.
     """
 
     table: str | None = None
@@ -65,14 +80,43 @@ class Settings(BaseModel):
     record_seconds: int = Field(default=2 * 60 * 60 + 15 * 60, gt=0)
     """Seconds that a record is kept after its connection began: the two hours that one can last, and a margin."""
 
-    @model_validator(mode="before")
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="wrap")
     @classmethod
-    def _of_environment(cls, given: dict[str, Any]) -> dict[str, Any]:
-        named = {name: os.environ.get(PREFIX + name.upper()) for name in cls.model_fields}
-        return {name: value for name, value in named.items() if value is not None} | given
+    def _of_environment(cls, given: dict[str, Any], validate: Callable[[dict[str, Any]], Self]) -> Self:
+        """Fill in from the environment what isn't *given*.
+
+        Raises:
+            ConfigurationError: a value can't be; the message says what was expected of which variable.
+        """
+        found = {name: os.environ.get(PREFIX + name.upper()) for name in cls.model_fields}
+        try:
+            return validate({name: value for name, value in found.items() if value is not None} | given)
+        except ValidationError as error:
+            raise ConfigurationError(". ".join(_said(each, given) for each in error.errors())) from None
+
+
+def _said(error: "ErrorDetails", given: dict[str, Any]) -> str:
+    name = str(error["loc"][0])
+    if error["type"] == "extra_forbidden":
+        return f"there is no setting {name!r}"
+    named = f"the setting {name}" if name in given else PREFIX + name.upper()
+    return f"{named} can't be {error['input']!r}: {error['msg'][:1].lower()}{error['msg'][1:]}"
 
 
 @cache
 def settings() -> Settings:
-    """Read the settings of this process, once."""
+    """Read the settings of this process, once; warn of variables whose names are nearly those of settings.
+
+    Raises:
+        ConfigurationError: one of its variables can't be what it is.
+    """
+    names = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in sorted(os.environ.keys() - names):
+        if name.startswith(PREFIX):
+            import difflib  # noqa: PLC0415  # hardly ever, and then a cold start pays for it
+
+            if close := difflib.get_close_matches(name, names, 1, _CLOSE):
+                logger.warning("%s is no setting, and has no effect: did you mean %s?", name, close[0])
     return Settings()
