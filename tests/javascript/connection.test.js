@@ -71,6 +71,9 @@ beforeEach(() => {
   mock.timers.enable({ apis: ["setTimeout"] });
 });
 
+/** Let promises that are settled be acted upon. */
+const settled = () => new Promise(setImmediate);
+
 const pass = (ms) => mock.timers.tick(ms);
 
 test("it connects, sends and receives JSON", () => {
@@ -305,10 +308,10 @@ test("an address may take its time, and may fail", async () => {
   const answers = [Promise.reject(new Error("no ticket")), Promise.resolve("wss://example.com/")];
   const { connection, last } = make({}, () => answers.shift());
   connection.open();
-  await new Promise(setImmediate);
+  await settled();
   assert.deepEqual(last(), { state: "waiting", delay: 500, code: 1006, reason: "no address: no ticket" });
   pass(500);
-  await new Promise(setImmediate);
+  await settled();
   assert.equal(sockets.length, 1);
   connection.close();
 });
@@ -333,7 +336,7 @@ test("so is an address that isn't one", async () => {
   }
   const { connection, last } = make({ WebSocket: Strict }, async () => "nowhere");
   connection.open();
-  await new Promise(setImmediate);
+  await settled();
   assert.equal(last().reason, "no address: not an address: nowhere");
   connection.close();
 });
@@ -353,11 +356,59 @@ test("a code that a client may not close with is refused, and the socket is kept
   assert.equal(sockets[0].closedWith, undefined);
 });
 
+test("it says something first on each new socket, before all that waits", async () => {
+  const tokens = ["one", "two", "three"];
+  const first = () => Promise.resolve({ type: "authenticate", data: { token: tokens.shift() } });
+  const { connection } = make({ first, handOverAfter: MINUTE, handOverSpread: 0 });
+  connection.open();
+  connection.send({ type: "say" });
+  await settled();
+  sockets[0].accept();
+  assert.deepEqual(sockets[0].sent.map(JSON.parse), [
+    { type: "authenticate", data: { token: "one" } },
+    { type: "say" },
+  ]);
+  sockets[0].end();
+  pass(500);
+  await settled();
+  sockets[1].accept();
+  assert.deepEqual(sockets[1].sent.map(JSON.parse), [{ type: "authenticate", data: { token: "two" } }]);
+  pass(MINUTE);
+  await settled();
+  sockets[2].accept();
+  assert.deepEqual(sockets[2].sent.map(JSON.parse), [{ type: "authenticate", data: { token: "three" } }]);
+});
+
+test("what it says first is not said again on the next socket", () => {
+  const { connection } = make({ first: "hello" });
+  connection.open();
+  sockets[0].accept();
+  sockets[0].bufferedAmount = 100;
+  sockets[0].end();
+  pass(500);
+  sockets[1].accept();
+  assert.deepEqual(sockets[1].sent, ["hello"]);
+});
+
+test("a first message that can't be made is an attempt that failed", async () => {
+  const first = () => Promise.reject(new Error("no token"));
+  const { connection, last } = make({ first });
+  connection.open();
+  await settled();
+  assert.deepEqual(last(), { state: "waiting", delay: 500, code: 1006, reason: "no first message: no token" });
+  assert.equal(sockets.length, 0);
+});
+
+test("a first message that can't be sent is a mistake", () => {
+  const { connection } = make({ first: new Uint8Array(1) });
+  assert.throws(() => connection.open(), /bytes can't be sent/);
+});
+
 test("an address that comes after the end opens nothing", async () => {
   const { connection } = make({}, () => Promise.resolve("wss://example.com/"));
   connection.open();
   connection.close();
-  await new Promise(setImmediate);
+  await settled();
   assert.equal(sockets.length, 0);
 });
 

@@ -518,6 +518,53 @@ async def test_an_address_may_take_its_time_and_may_fail() -> None:
 
 
 @virtual
+async def test_it_says_something_first_on_each_new_socket_before_all_that_waits() -> None:
+    tokens = iter(["one", "two", "three"])
+
+    async def first() -> dict[str, str]:
+        return {"token": next(tokens)}
+
+    async with Client(first=first, hand_over_after=MINUTE, hand_over_spread=0) as client:
+        await client.connection.send("waits")
+        await client.sockets[0].accept()
+        assert client.sockets[0].sent == ['{"token":"one"}', "waits"]
+        await client.sockets[0].ends(1001)
+        await asyncio.sleep(0.6)
+        await client.sockets[1].accept()
+        assert client.sockets[1].sent == ['{"token":"two"}']
+        await asyncio.sleep(MINUTE)
+        await client.sockets[2].accept()
+        assert client.sockets[2].sent == ['{"token":"three"}']
+
+
+@virtual
+async def test_a_first_message_that_can_not_be_made_is_an_attempt_that_failed() -> None:
+    def first() -> str:
+        raise LookupError("no token")
+
+    async with Client(first=first) as client:
+        assert client.states[-1] == State("waiting", 0.5, 1006, "no first message: no token")
+        assert client.sockets == []
+
+
+@virtual
+async def test_a_first_message_that_can_not_be_sent_is_a_mistake() -> None:
+    with pytest.raises(TypeError, match="bytes"):
+        async with Client(first=b"hello"):
+            pass
+
+
+@virtual
+async def test_a_socket_that_closes_before_the_first_message_is_said_is_lost_like_any_other() -> None:
+    async with Client(first="hello") as client:
+        client.sockets[0].stuck = True
+        await client.sockets[0].accept()
+        await client.sockets[0].ends(1001)
+        assert (client.states[-1].name, client.states[-1].code) == ("waiting", 1006)
+        assert OPEN not in client.states
+
+
+@virtual
 async def test_an_address_that_comes_after_the_end_opens_nothing() -> None:
     never = asyncio.Event()
 

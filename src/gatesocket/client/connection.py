@@ -4,12 +4,11 @@ What it does, and why, is in docs/client.md; the same for browsers is ``javascri
 """
 
 import asyncio
-import inspect
 import math
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Self
@@ -28,32 +27,18 @@ from gatesocket.client.events import (
     HangUp,
     Heard,
     Left,
-    Lost,
-    Opened,
     Said,
     Started,
     State,
     Tell,
     Timer,
-    Unwritten,
     Write,
-    Written,
 )
 from gatesocket.client.frames import Codec
 from gatesocket.client.histories import Histories, told
+from gatesocket.client.lines import Address, Dialler, Line, Owner
 from gatesocket.client.machine import Machine, Phase, Policy
-from gatesocket.client.sockets import (
-    CONNECT,
-    UNREACHABLE,
-    WRITE_LIMITS,
-    Connect,
-    ConnectionClosed,
-    Socket,
-    hang_up,
-    how_it_ended,
-    why_not_opened,
-)
-from gatesocket.client.sockets import State as SocketState
+from gatesocket.client.sockets import CONNECT, Connect
 from gatesocket.exceptions import ConnectionEnded
 from gatesocket.limits import CONNECTION_SECONDS, FRAME_BYTES
 
@@ -62,32 +47,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection"]
 
-Address = str | Callable[[], str | Awaitable[str]]
-"""Where to connect to, or a function that says so anew for each attempt."""
-
 INTERNAL_ERROR: Final = 1011
 """The code of a client that leaves because of an error (RFC 6455, section 7.4.1)."""
 
 _WHILE_READING: Final = {Timer.ANSWER, Timer.OVERLAP}
 """What says nothing while nobody takes what the sockets bring, so that they aren't read."""
-
-
-@dataclass(slots=True)
-class _Line:
-    """A socket, as its tasks see it."""
-
-    number: int
-    frames: "asyncio.Queue[str]" = field(default_factory=asyncio.Queue)
-    """What is to be written; the machine gives it one at a time."""
-    holder: "asyncio.Task[None]" = field(init=False)
-    goodbye: tuple[int, str] = (1000, "")
-    abandoned: bool = False
-
-    def end(self, code: int = 1000, reason: str = "", *, abandon: bool = False) -> None:
-        """Let the socket be closed."""
-        self.goodbye = (code, reason)
-        self.abandoned = abandon
-        self.holder.cancel()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +96,9 @@ class Connection:
             what was missed; what comes twice is then received once. It is on every address, and empty at first. None:
             none.
         cursor: how far an earlier client had come: its `cursor`.
+        first: what to say first on each new socket, before all that waits, as a server that authenticates by the first
+            message wants it; or a function that returns it anew, which may be async. What it raises counts as an
+            attempt that failed. None: nothing.
         largest_frame: bytes of the largest message that is sent; after a larger one API Gateway closes with 1009.
             None: any size.
         unsent: how many messages may wait for a connection.
@@ -166,6 +133,7 @@ class Connection:
         key: Callable[[Any], str | None] | None = None,
         resume: str | None = None,
         cursor: str = "",
+        first: Any = None,
         largest_frame: int | None = FRAME_BYTES,
         unsent: int = 100,
         untaken: int = 100,
@@ -193,8 +161,15 @@ class Connection:
                 let_in_by_message=ready is not None,
             )
         )
-        self._url = url
-        self._subprotocols = list(subprotocols) or None
+        self._dialler = Dialler(
+            url,
+            first,
+            subprotocols=subprotocols,
+            connect=connect,
+            encode=self._codec.encode,
+            complete=self._resuming,
+        )
+        self._owner = Owner(self._happen, self._start, self._take)
         self._ready = ready
         self._key = key
         self._untaken = untaken
@@ -203,11 +178,10 @@ class Connection:
         self._resume = resume
         self._histories = Histories(cursor)
         self._bringing: set[Cursor] = set()  # what waits to be received, and isn't seen before
-        self._connect = connect
         self._random = random
         self._said = 0
         self._senders: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self._lines: dict[int, _Line] = {}
+        self._lines: dict[int, Line] = {}
         self._changed = asyncio.Event()  # something is to be done sooner than was awaited
         self._awaited = math.inf
         self._supervisor: asyncio.Task[None] | None = None
@@ -328,11 +302,10 @@ class Connection:
         for effect in effects:
             match effect:
                 case Dial(number):
-                    line = self._lines[number] = _Line(number)
-                    line.holder = self._start(self._hold, line)
+                    line = self._lines[number] = Line(number, self._owner, self._dialler)
                     line.holder.add_done_callback(partial(self._forget, number))
                 case Write(number, frame):
-                    self._lines[number].frames.put_nowait(frame)
+                    self._lines[number].write(frame)
                 case HangUp(number, code, reason):
                     self._lines[number].end(code, reason)
                 case Abandon(number):
@@ -393,55 +366,24 @@ class Connection:
 
     # ---- sockets
 
-    async def _hold(self, line: _Line) -> None:
-        """Hold one socket, from the making of its address to its end."""
-        lost = await self._converse(line)
-        if not line.frames.empty():
-            self._happen(Unwritten(line.number))
-        self._happen(lost)
-
-    async def _converse(self, line: _Line) -> Lost:
-        """Open a socket, read from it and write to it until it is closed, and return how that came."""
-        try:
-            address = await self._address()
-        except Exception as error:  # whatever it asks for one, and in whichever way that fails
-            return Lost(line.number, ABNORMAL, f"no address: {error}")
-        try:
-            socket = await self._connect(address, subprotocols=self._subprotocols, write_limit=WRITE_LIMITS)
-        except UNREACHABLE as error:
-            return why_not_opened(line.number, error)
-        writer = self._start(self._write, line, socket)
-        try:
-            self._happen(Opened(line.number))
-            while True:
-                await self._take(line, await socket.recv())
-        except ConnectionClosed as closed:
-            return how_it_ended(line.number, closed)
-        finally:
-            writer.cancel()
-            await hang_up(socket, *line.goodbye, abandoned=line.abandoned)
-
-    async def _address(self) -> str:
-        """Return where the next attempt goes to."""
-        made = self._url() if callable(self._url) else self._url
-        address = await made if inspect.isawaitable(made) else made
+    def _resuming(self, address: str) -> str:
         if self._resume is None:
             return address
         return f"{address}{'&' if '?' in address else '?'}{urlencode({self._resume: self.cursor})}"
 
-    async def _take(self, line: _Line, frame: str | bytes) -> None:
+    async def _take(self, line: int, frame: str | bytes) -> None:
         """Look at what a socket has brought."""
         if (farewell := self._codec.farewell(frame)) is not None:
-            self._happen(Farewell(line.number, *farewell))
+            self._happen(Farewell(line, *farewell))
             return
         try:
             message = self._codec.decode(frame)
         except ValueError as error:
-            heard = Heard(line.number, _Unreadable(error))
+            heard = Heard(line, _Unreadable(error))
         else:
             lets_in = self._ready is not None and self._ready(message)
             key = None if self._key is None else self._key(message)
-            heard = Heard(line.number, message, lets_in, key)
+            heard = Heard(line, message, lets_in, key)
         for delivered in self._happen(heard):
             await self._bring(delivered)
 
@@ -462,18 +404,6 @@ class Connection:
                 self._histories.note(cursor)
             finally:
                 self._bringing.discard(cursor)
-
-    async def _write(self, line: _Line, socket: Socket) -> None:
-        while True:
-            frame = await line.frames.get()
-            if socket.state is not SocketState.OPEN:
-                self._happen(Unwritten(line.number))
-                return
-            try:
-                await socket.send(frame)
-            except ConnectionClosed:
-                return  # whoever reads from it finds that, too
-            self._happen(Written(line.number))
 
     # ---- those who wait
 

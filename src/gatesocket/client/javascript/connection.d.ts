@@ -45,6 +45,12 @@ export interface Options<Received = unknown> {
   resume?: string | null;
   /** How far an earlier page had come: its `cursor`. Empty by default. */
   cursor?: string;
+  /**
+   * What to say first on each new socket, before all that waits, as a server that authenticates by the first message
+   * wants it; or a function that returns it anew. What it throws counts as an attempt that failed. null, the default:
+   * nothing.
+   */
+  first?: object | string | null | (() => object | string | Promise<object | string>);
   /** Bytes of the largest message that is sent. 32 768 by default: after a larger one API Gateway closes with 1009. */
   largestFrame?: number;
   /** How many messages may wait for a connection. 100 by default. */

@@ -21,6 +21,7 @@ const DEFAULTS = {
   key: null,
   resume: null, // the query parameter that tells the server how far we have come
   cursor: "", // how far that was on an earlier page
+  first: null, // what to say first on each new socket
   largestFrame: 32 * 1024, // bytes; API Gateway closes with 1009 after a larger one
   unsent: 100, // messages that wait for a connection
   json: true,
@@ -109,24 +110,33 @@ export class Connection extends EventTarget {
   // ---- sockets
 
   #dial(link) {
-    if (typeof this.#url !== "function") {
-      this.#connect(link, this.#url);
+    // Before the socket is there: a server lets a client wait for so long only with its first message.
+    this.#make(link, this.#options.first, "first message", (first) =>
+      this.#make(link, this.#url, "address", (address) => this.#connect(link, address, first)),
+    );
+  }
+
+  /** Take *source*, or what it returns, unless the link is given up meanwhile. */
+  #make(link, source, what, then) {
+    if (typeof source !== "function") {
+      then(source);
       return;
     }
-    // Whatever goes wrong on the way to an address, the next attempt may go better: nothing may be thrown into a timer.
-    const failed = (error) => this.#closed(link, ABNORMAL, `no address: ${error?.message ?? error}`);
-    const found = (address) => this.#has(link) && this.#connect(link, address);
+    // Whatever goes wrong on the way to a socket, the next attempt may go better: nothing may be thrown into a timer.
+    const failed = (error) => this.#closed(link, ABNORMAL, `no ${what}: ${error?.message ?? error}`);
+    const made = (value) => this.#has(link) && then(value);
     try {
-      const address = this.#url();
-      if (typeof address?.then === "function") address.then(found).catch(failed);
-      else found(address);
+      const value = source();
+      if (typeof value?.then === "function") value.then(made).catch(failed);
+      else made(value);
     } catch (error) {
       failed(error);
     }
   }
 
-  #connect(link, address) {
+  #connect(link, address, first) {
     const Socket = this.#options.WebSocket ?? globalThis.WebSocket;
+    if (first !== null) link.first = { ...this.#frame(first), forThisSocket: true };
     const socket = new Socket(this.#resuming(address), this.#options.protocols);
     link.socket = socket;
     socket.onopen = () => this.#opened(link);
@@ -151,11 +161,12 @@ export class Connection extends EventTarget {
   }
 
   #opened(link) {
+    if (!this.#has(link)) return;
+    if (link.first !== null) this.#put(link, link.first);
     if (link === this.#heir) {
       if (!this.#options.ready) this.#takeOver();
       return;
     }
-    if (link !== this.#link) return;
     this.#after("stable", this.#options.stableAfter, () => (this.#attempts = 0));
     this.#planHandOver();
     this.#heard();
@@ -424,7 +435,7 @@ function placeIn(cursor) {
   return { tag: found[1], run, index, at };
 }
 
-const newLink = () => ({ socket: null, farewell: null, sent: [] });
+const newLink = () => ({ socket: null, first: null, farewell: null, sent: [] });
 
 /** The bytes of a text in base64; null of somebody's text that only begins as bytes do. */
 function bytesIn(base64) {
