@@ -119,7 +119,7 @@ class RealClient:
     """A client over real sockets, of whatever listens at *address*."""
 
     def __init__(self, address: str) -> None:
-        self._address = address
+        self.address = address
 
     @contextmanager
     def connect(
@@ -127,7 +127,7 @@ class RealClient:
     ) -> Iterator[Socket]:
         try:
             connection = connect(
-                f"ws://{self._address}{url}",
+                f"ws://{self.address}{url}",
                 subprotocols=[Subprotocol(name) for name in subprotocols] or None,
                 additional_headers=headers,
                 open_timeout=PATIENCE,
@@ -141,7 +141,7 @@ class RealClient:
             yield RealSocket(connection)
 
     def request(self, method: str, url: str, *, json: Any = None) -> httpx2.Response:
-        with httpx2.Client(base_url=f"http://{self._address}", trust_env=False, timeout=PATIENCE) as client:
+        with httpx2.Client(base_url=f"http://{self.address}", trust_env=False, timeout=PATIENCE) as client:
             return client.request(method, url, json=json)
 
 
