@@ -17,10 +17,9 @@ from starlette.types import ASGIApp
 from gatesocket import backend, handshake, hibernation, observation, scope
 from gatesocket.connection import SCOPE_KEY, current_connection
 from gatesocket.conversation import Conversation, State
+from gatesocket.endings import Endings
 from gatesocket.events import Connect, Disconnect, Message, Wake
 from gatesocket.exceptions import (
-    ConnectionGone,
-    GatewayError,
     InboxFull,
     LeaseLost,
     RecordTooLarge,
@@ -71,6 +70,7 @@ class Driver:
         self._wakes = Wakes(through.waker, through.clock)
         self._settings = settings
         self._clock = through.clock
+        self._endings = Endings(through.registry, through.gateway, on_error)
         self._on_error = on_error
         self._sleep = sleep
         self._arrivals: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -147,7 +147,7 @@ class Driver:
             taken = await self._enter(event.connection_id, entry, invocation)
         except InboxFull as error:
             logger.warning("%s; message %s is lost and the connection is closed", error, event.message_id)
-            await self._close(event.connection_id)
+            await self._endings.close(event.connection_id)
             return
         except UnreadableRecord as error:
             await self.refuse(error)
@@ -158,7 +158,7 @@ class Driver:
                 event.connection_id,
                 event.message_id,
             )
-            await self._close(event.connection_id)
+            await self._endings.close(event.connection_id)
 
     async def disconnect(self, event: Disconnect, invocation: Invocation) -> None:
         """Wake the route for its end, after whatever came before."""
@@ -263,12 +263,12 @@ class Driver:
                 if any(entry.kind == "wake" and entry.body == str(expected) for entry in entries):
                     expected = None
                 if isinstance(taken, GiveUp):
-                    await self._give_up(run, record)
+                    await self._endings.give_up(run, record)
                 if isinstance(taken, Forget):
                     hibernated = None
                 hibernated, failed = await self._drain(run, record, invocation, hibernated)
                 if hibernated is None:
-                    await self._end(run, 1011 if failed else 1000, holder=invocation.id)
+                    await self._endings.end(run, 1011 if failed else 1000, holder=invocation.id)
                     return False
                 if hibernated.due is not None and hibernated.due != expected:
                     await self._wakes.ask(run.connection_id, expected := hibernated.due)
@@ -278,9 +278,9 @@ class Driver:
         except SnapshotError as error:
             # 1012, "service restart": the client comes back to the code of today. The codes are IANA's,
             # https://www.iana.org/assignments/websocket/websocket.xml#close-code-number.
-            await self._abandon(run, 1012, error, holder=invocation.id)
+            await self._endings.abandon(run, 1012, error, holder=invocation.id)
         except RecordTooLarge as error:
-            await self._abandon(run, 1011, error, holder=invocation.id)
+            await self._endings.abandon(run, 1011, error, holder=invocation.id)
         return False
 
     async def _drain(
@@ -307,19 +307,6 @@ class Driver:
             return False
         seconds = (hibernated.due - self._clock()) / 1000
         return seconds <= 0 or run.stays(seconds, receiving=not hibernated.asleep)
-
-    async def _give_up(self, run: Run, record: Record) -> None:
-        """Drop what earlier holders have died of, and let the route see its end."""
-        logger.error(
-            "connection %s: %d invocations in a row have died of it; it is closed, and these messages are dropped: %s",
-            run.connection_id,
-            record.attempts - 1,
-            ", ".join(entry.id for entry in run.rest if entry.kind == "message") or "none",
-        )
-        try:
-            await run.give_up(1011)
-        except GatewayError:
-            logger.exception("connection %s could not be closed", run.connection_id)
 
     async def _activate(
         self, run: Run, connection_scope: scope.Scope, invocation: Invocation, snapshot: bytes | None
@@ -367,32 +354,7 @@ class Driver:
         """Close a connection whose record this release can't read, and forget it; its route isn't woken."""
         run = self._run(Conversation(error.connection_id, State.OPEN), expires_at=0)
         run.live = True  # Its client has sent something, or was woken before.
-        await self._abandon(run, 1012, error, holder=None)
-
-    async def _abandon(self, run: Run, code: int, error: Exception, *, holder: str | None) -> None:
-        """Close a connection whose route can't be woken any more."""
-        logger.error("connection %s can't go on and is closed with %d: %s", run.connection_id, code, error)
-        await self._end(run, code, holder=holder)
-        self._on_error(error)
-
-    async def _end(self, run: Run, code: int, *, holder: str | None) -> None:
-        """Close a connection, which a client sees the code of with `close_message`, and forget it."""
-        try:
-            await run.close(code)
-        except GatewayError:
-            # Forgotten all the same: its route must not end twice. If it is still there, its next message closes it.
-            logger.exception("connection %s could not be closed", run.connection_id)
-        if await self._registry.delete(run.connection_id, holder=holder):
-            observation.count("ended")
-
-    async def _close(self, connection_id: str) -> None:
-        """Close a connection that this invocation doesn't run."""
-        try:
-            await self._gateway.close(connection_id)
-        except ConnectionGone:
-            logger.debug("connection %s had left before it was closed", connection_id)
-        except GatewayError:
-            logger.exception("connection %s could not be closed", connection_id)
+        await self._endings.abandon(run, 1012, error, holder=None)
 
     def _run(
         self,

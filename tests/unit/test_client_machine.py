@@ -29,7 +29,8 @@ from gatesocket.client.events import (
     Write,
     Written,
 )
-from gatesocket.client.machine import Machine, Phase, Policy, Role
+from gatesocket.client.machine import Machine
+from gatesocket.client.phases import Phase, Policy, Role
 from gatesocket.exceptions import ConnectionEnded, OutboxFull
 
 UNSENT = 3

@@ -37,7 +37,8 @@ from gatesocket.client.events import (
 from gatesocket.client.frames import Codec
 from gatesocket.client.histories import Histories, told
 from gatesocket.client.lines import Address, Dialler, Line, Owner
-from gatesocket.client.machine import Machine, Phase, Policy
+from gatesocket.client.machine import Machine
+from gatesocket.client.phases import Phase, Policy
 from gatesocket.client.sockets import CONNECT, Connect
 from gatesocket.exceptions import ConnectionEnded
 from gatesocket.limits import CONNECTION_SECONDS, FRAME_BYTES
