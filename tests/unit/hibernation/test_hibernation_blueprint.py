@@ -126,9 +126,9 @@ def test_what_is_refused_only_if_the_route_comes_to_wait_there_is_noted() -> Non
 
 def test_an_endpoint_without_source_is_refused() -> None:
     namespace: dict[str, Any] = {"__name__": "nowhere"}
-    exec("async def route(websocket):\n    await websocket.receive_text()", namespace)
+    exec(compile("async def route(websocket):\n    await websocket.receive_text()", "<made>", "exec"), namespace)
 
-    with pytest.raises(CannotHibernate, match=r"<string>:1: route can't hibernate: the source file <string> can't be"):
+    with pytest.raises(CannotHibernate, match=r"<made>:1: route can't hibernate: the source file <made> can't be"):
         prepare(serving(namespace["route"]))
 
 

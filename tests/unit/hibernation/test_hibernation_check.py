@@ -189,9 +189,9 @@ def test_prepare_raises_every_finding() -> None:
 
 def test_a_function_without_source_is_refused() -> None:
     members: dict[str, Any] = {}
-    exec("async def route(websocket):\n    await websocket.receive_text()\n", members)
+    exec(compile("async def route(websocket):\n    await websocket.receive_text()\n", "<made>", "exec"), members)
     report = check(serving(members["route"]))
-    assert "the source file <string> can't be read" in str(report)
+    assert "the source file <made> can't be read" in str(report)
 
 
 def test_middleware_without_source_is_no_finding_of_its_own() -> None:
