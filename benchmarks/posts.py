@@ -1,8 +1,8 @@
 """Posts per second, and CPU time per post, of one process: our gateway client beside boto3 and others.
 
 A stand-in for the Management API answers at once, or after 10 ms as a network would; with TLS and without. The clients
-run one after the other, each in a process of its own, up to 256 posts at once. Those written by hand take our
-signature, so that what differs is how they speak HTTP: so was the transport chosen.
+run one after the other, each in a process of its own, with up to 256 posts at once, or as many as it is made for. Those
+written by hand take our signature, so that what differs is how they speak HTTP: so was the transport chosen.
 
 What isn't a dependency of this project is installed into an environment of the benchmark's own; where that can't be
 done, those clients are skipped, and TLS with them. ::
@@ -32,6 +32,7 @@ PACKAGES: Final = (
     "awscrt==0.38.1",
     "boto3==1.43.117",  # the one for aiobotocore's botocore
     "httpcore==1.0.9",
+    "sniffio==1.3.1",  # httpcore looks for it many times in each request, which takes 0.2 ms where it isn't there
     "trustme==1.2.1",
     "uvloop==0.23.0",
 )
@@ -41,6 +42,7 @@ TITLES: Final = {
     "gatesocket": "Gatesocket",
     "streams": "by hand: asyncio streams",
     "httpcore": "by hand: httpcore, h11",
+    "httpcore_pool": "by hand: httpcore's pool of 10",
     "aiohttp": "by hand: aiohttp",
     "awscrt": "by hand: awscrt",
     "aiobotocore": "aiobotocore",
@@ -133,8 +135,8 @@ def _server(python: str, delay: int, certificate: Path) -> Iterator[list[str]]:
 
 def _peers() -> Path | None:
     """Return the Python of an environment that has the peers, too; None, with a word, if it can't be had."""
-    python = PEERS / "bin" / "python"
-    if (PEERS / "ready").exists():
+    python, ready, wanted = PEERS / "bin" / "python", PEERS / "ready", "\n".join(PACKAGES)
+    if ready.exists() and ready.read_text(encoding="utf-8") == wanted:
         return python
     try:
         subprocess.run([sys.executable, "-m", "venv", str(PEERS)], check=True, capture_output=True, timeout=120)
@@ -147,7 +149,7 @@ def _peers() -> Path | None:
     here = next(path for path in sys.path if path.endswith("site-packages"))
     own = next(PEERS.glob("lib/python*/site-packages"))
     (own / "project.pth").write_text(here + "\n", encoding="utf-8")
-    (PEERS / "ready").touch()
+    ready.write_text(wanted, encoding="utf-8")
     return python
 
 
