@@ -79,7 +79,7 @@ async def test_without_any_endpoint_nothing_is_asked(aws: pytest.MonkeyPatch) ->
     await gateway.aclose()
 
 
-@pytest.mark.parametrize("region", ["eu-central-1", "cn-north-1", "us-gov-west-1"])
+@pytest.mark.parametrize("region", ["eu-central-1", "cn-north-1", "us-gov-west-1", "eusc-de-east-1", "us-isob-east-1"])
 def test_requests_are_signed_for_the_region_in_the_endpoint(region: str) -> None:
     """A function may post to an API of another region than its own."""
     assert region_in(endpoint_for("a1", region, "prod")) == region

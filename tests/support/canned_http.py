@@ -16,6 +16,7 @@ class Request:
     method: str
     path: str
     headers: dict[str, str]
+    """Their names in lower case."""
     body: bytes
     connection: int
     """The number of its connection, from 1."""
@@ -71,7 +72,7 @@ class CannedServer:
     async def _read(self, reader: asyncio.StreamReader, number: int) -> Request:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         method, path, _ = head[0].split(" ")
-        headers = {name: value.strip() for name, _, value in (line.partition(":") for line in head[1:-2])}
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:-2])}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         request = Request(method, path, headers, body, number)
         self.requests.append(request)

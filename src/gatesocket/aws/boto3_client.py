@@ -64,33 +64,39 @@ class Boto3Client:
 
     def _run(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            from botocore import exceptions  # noqa: PLC0415  # see the module's docstring
+            from botocore import exceptions, parsers  # noqa: PLC0415  # see the module's docstring
         except ImportError as error:
             raise ConfigurationError(
                 f"{self._service} is used through boto3, which isn't installed: pip install 'gatesocket[aws]'"
             ) from error
         try:
             answer: dict[str, Any] = getattr(self._connected(), WORD.sub("_", operation).lower())(**parameters)
-        except (
-            exceptions.NoCredentialsError,
-            exceptions.NoRegionError,
-            exceptions.PartialCredentialsError,
-            exceptions.ProfileNotFound,
-        ) as error:
-            raise ConfigurationError(
-                f"{self._service} can't be used: {error} Lambda provides a region and credentials; elsewhere set "
-                "AWS_REGION, and AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-            ) from error
         except exceptions.ClientError as error:
+            # A role that can't be assumed, for example: this service wasn't asked at all.
+            if error.operation_name != operation:
+                raise self._unusable(error) from error
             described, about = error.response["Error"], error.response["ResponseMetadata"]
             count("retries", about.get("RetryAttempts", 0))
             raise Refused(
                 described.get("Code", ""), described.get("Message", ""), about["HTTPStatusCode"], about.get("RequestId")
             ) from error
-        except exceptions.BotoCoreError as error:
+        except (
+            exceptions.HTTPClientError,
+            exceptions.ConnectionError,
+            exceptions.IncompleteReadError,
+            parsers.ResponseParserError,
+        ) as error:
             raise Unreachable(str(error)) from error
+        except exceptions.BotoCoreError as error:  # no region, no profile, an SSO session that is over
+            raise self._unusable(error) from error
         count("retries", answer.get("ResponseMetadata", {}).get("RetryAttempts", 0))
         return answer
+
+    def _unusable(self, error: Exception) -> ConfigurationError:
+        return ConfigurationError(
+            f"{self._service} can't be used: {str(error).rstrip('.')}. Lambda provides a region and credentials; "
+            "elsewhere set AWS_REGION, and AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
 
     def _connected(self) -> Any:
         # boto3 sessions aren't thread-safe, and two first calls may come at once.
@@ -108,7 +114,7 @@ class Boto3Client:
         make: Any = boto3.session.Session().client
         try:
             client = make(self._service, region_name=self._region, endpoint_url=self._endpoint_url, config=config)
-        except ValueError as error:
+        except (ValueError, OSError) as error:  # of an endpoint, or of a program that a profile names
             raise ConfigurationError(f"no client for {self._service} can be made: {error}") from error
         # The endpoint that boto3 makes up has no API's id in it, and answers nobody (boto/botocore#2218).
         if (urlsplit(client.meta.endpoint_url).hostname or "").startswith("execute-api."):

@@ -89,7 +89,8 @@ class AsyncioClient:
         rejected = False
         while True:
             try:
-                request = self._request(call, region, endpoint, await self._provider().get())
+                credentials = await self._provider(region).get()
+                request = self._request(call, region, endpoint, credentials)
                 serve = NEARBY.get(endpoint.address) if NEARBY else None
                 if serve is None:
                     response = await self._pool(endpoint).exchange(encode_request(*request))
@@ -102,7 +103,7 @@ class AsyncioClient:
                 made += 1
                 if isinstance(error, Refused) and error.code in EXPIRED and not rejected:
                     rejected = True
-                    if self._provider().reject():
+                    if self._provider(region).reject(credentials):
                         continue
                 elapsed = (self._clock() - begun) / 1000
                 seconds = pause(error, policy.within(in_context()), made=made, elapsed=elapsed, chance=self._chance())
@@ -147,9 +148,9 @@ class AsyncioClient:
         self._found = region, endpoint, self._policy or Policy.of_environment(os.environ)
         return self._found
 
-    def _provider(self) -> credentials_.Provider:
+    def _provider(self, region: str) -> credentials_.Provider:
         if self._credentials is None:
-            self._credentials = credentials_.provider()
+            self._credentials = credentials_.provider(region)
         return self._credentials
 
     def _pool(self, endpoint: Endpoint) -> Pool:

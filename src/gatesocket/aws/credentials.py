@@ -23,7 +23,13 @@ __all__ = ["Chain", "Given", "Provider", "configured_region", "of_environment", 
 SENDABLE: Final = re.compile(r"[!-~]+")
 """What can be a part of a header, or was rather pasted wrongly."""
 
-REMEDY: Final = "Lambda provides credentials; elsewhere set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+REMEDIES: Final = {
+    "credentials": (
+        "Lambda provides credentials; elsewhere set AWS_PROFILE, with aws sso login before if it is one of SSO, or "
+        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    ),
+    "region": "Lambda provides one; elsewhere set AWS_REGION",
+}
 
 
 class Provider(Protocol):
@@ -37,15 +43,15 @@ class Provider(Protocol):
         """
         ...
 
-    def reject(self) -> bool:
-        """Say that AWS took the last ones for expired; return whether `get` can find others."""
+    def reject(self, credentials: Credentials) -> bool:
+        """Say that AWS took *credentials* for expired; return whether `get` can find others."""
         ...
 
 
-def provider() -> Provider:
-    """Return what gives this process its credentials."""
+def provider(region: str | None = None) -> Provider:
+    """Return what gives this process its credentials; see `Chain` for *region*."""
     credentials = of_environment(os.environ)
-    return Chain() if credentials is None else Given(credentials)
+    return Chain(region) if credentials is None else Given(credentials)
 
 
 def of_environment(environment: Mapping[str, str]) -> Credentials | None:
@@ -86,7 +92,7 @@ def _find_region() -> str:
 
         region = Session().get_config_variable("region")
     if not region:
-        raise ConfigurationError("there is no AWS region. Lambda provides one; elsewhere set AWS_REGION")
+        raise ConfigurationError(f"there is no AWS region. {REMEDIES['region']}")
     return str(region)
 
 
@@ -100,15 +106,20 @@ class Given:
         """See `Provider.get`."""
         return self._credentials
 
-    def reject(self) -> bool:
+    def reject(self, credentials: Credentials) -> bool:
         """See `Provider.reject`."""
         return False
 
 
 class Chain:
-    """Whatever botocore finds: a profile, SSO, a role, a container's or an instance's metadata."""
+    """Whatever botocore finds: a profile, SSO, a role, a container's or an instance's metadata.
 
-    def __init__(self) -> None:
+    Args:
+        region: where a role's credentials are asked for; None leaves it to botocore, which doesn't know ``AWS_REGION``.
+    """
+
+    def __init__(self, region: str | None = None) -> None:
+        self._region = region
         self._resolved: Resolved | None = None
         self._credentials: Credentials | None = None
         self._turn = Lock()
@@ -122,19 +133,24 @@ class Chain:
             return await asyncio.to_thread(self._find)
         return self._credentials
 
-    def reject(self) -> bool:
+    def reject(self, credentials: Credentials) -> bool:
         """See `Provider.reject`."""
-        self._resolved = self._credentials = None
+        # Many posts that are under way are refused together; only the first of them has others looked for.
+        if credentials is self._credentials:
+            self._resolved = self._credentials = None
         return True
 
     def _find(self) -> Credentials:
         with self._turn, _botocore("credentials"):
             from botocore.session import Session  # noqa: PLC0415  # see the module's docstring
 
-            resolved = self._resolved or Session().get_credentials()
+            session = Session()
+            if self._region is not None:
+                session.set_config_variable("region", self._region)
+            resolved = self._resolved or session.get_credentials()
             frozen = None if resolved is None else resolved.get_frozen_credentials()
             if frozen is None or frozen.access_key is None or frozen.secret_key is None:
-                raise ConfigurationError(f"there are no AWS credentials. {REMEDY}")
+                raise ConfigurationError(f"there are no AWS credentials. {REMEDIES['credentials']}")
             self._resolved = resolved
             self._credentials = Credentials(frozen.access_key, frozen.secret_key, frozen.token)
             return self._credentials
@@ -144,13 +160,18 @@ class Chain:
 def _botocore(wanted: str) -> Iterator[None]:
     """Say botocore's errors in our words, and its absence."""
     try:
-        from botocore.exceptions import BotoCoreError  # noqa: PLC0415  # see the module's docstring
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  # see the module's docstring
     except ImportError as error:
         raise ConfigurationError(
-            f"the environment names no AWS {wanted}, and botocore, which looks elsewhere, isn't installed. {REMEDY}, "
-            "and AWS_REGION; or pip install 'gatesocket[aws]'"
+            f"the environment names no AWS {wanted}, and botocore, which looks elsewhere, isn't installed. "
+            f"{REMEDIES[wanted]}; or pip install 'gatesocket[aws]'"
         ) from error
     try:
         yield
-    except BotoCoreError as error:
-        raise ConfigurationError(f"no AWS {wanted} can be had: {error} {REMEDY}") from error
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        # What a profile's program or a metadata service says goes wrong in more ways than botocore has errors for.
+        named = "" if isinstance(error, BotoCoreError | ClientError) else f"{type(error).__name__}: "
+        said = f"{named}{error}".rstrip(".")
+        raise ConfigurationError(f"no AWS {wanted} can be had: {said}. {REMEDIES[wanted]}") from error

@@ -12,7 +12,7 @@ from gatesocket.aws.http import Address
 from gatesocket.exceptions import ConfigurationError
 from gatesocket.values import frozen
 
-__all__ = ["Endpoint", "domain_of", "endpoint_of", "parse_endpoint", "refuse_proxy", "region_of"]
+__all__ = ["PARTITIONS", "Endpoint", "domain_of", "endpoint_of", "parse_endpoint", "refuse_proxy", "region_of"]
 
 PARTITIONS: Final = (
     (re.compile(r"cn-\w+-\d+"), "amazonaws.com.cn"),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from gatesocket.aws import AWSClient, Refused, Unreachable, client_for
-from gatesocket.aws.endpoints import domain_of
+from gatesocket.aws.endpoints import PARTITIONS, domain_of
 from gatesocket.exceptions import ConnectionGone, GatewayError, InvalidConnectionId, MessageTooLarge
 from gatesocket.gateway.base import ConnectionInfo, wire_bytes
 from gatesocket.gateway.turns import Turns
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ManagementAPI", "endpoint_for", "region_in"]
 
-REGION: Final = re.compile(r"[^.]+\.execute-api\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?")
+REGION: Final = re.compile(
+    rf"[^.]+\.execute-api\.([a-z0-9-]+)\.(?:{'|'.join(re.escape(domain) for _, domain in PARTITIONS)})"
+)
 """The host of an API's own address, and the region in it."""
 
 NO_SEGMENTS: Final = frozenset({"", ".", ".."})

@@ -3,10 +3,12 @@
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.parsers import ResponseParserError
 
 from gatesocket.aws import Boto3Client, Refused, Unreachable
 from gatesocket.exceptions import ConfigurationError
@@ -107,8 +109,11 @@ async def test_a_refusal_keeps_name_message_status_and_request_id() -> None:
     assert refused.request_id == "R1"
 
 
-async def test_no_answer_is_unreachable() -> None:
-    failing = Client(EndpointConnectionError(endpoint_url="https://nowhere"))
+@pytest.mark.parametrize(
+    "error", [EndpointConnectionError(endpoint_url="https://nowhere"), ResponseParserError("https://nowhere is a page")]
+)
+async def test_no_answer_that_can_be_understood_is_unreachable(error: Exception) -> None:
+    failing = Client(error)
     with pytest.raises(Unreachable, match="https://nowhere"):
         await Boto3Client("dynamodb", client=failing).call("BatchGetItem", NO_PARAMETERS)
 
@@ -132,6 +137,15 @@ async def test_without_a_region_the_remedy_is_named(nothing_of_aws: pytest.Monke
 async def test_a_profile_that_is_not_there_is_named(nothing_of_aws: pytest.MonkeyPatch) -> None:
     nothing_of_aws.setenv("AWS_PROFILE", "not-there")
     with pytest.raises(ConfigurationError, match="not-there"):
+        await Boto3Client("dynamodb", region="eu-central-1").call("ListTables", NO_PARAMETERS)
+
+
+async def test_a_profiles_program_that_is_not_there_is_named(
+    nothing_of_aws: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text("[default]\ncredential_process = /not/there\n")
+    nothing_of_aws.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    with pytest.raises(ConfigurationError, match="no client for dynamodb can be made: .*'/not/there'"):
         await Boto3Client("dynamodb", region="eu-central-1").call("ListTables", NO_PARAMETERS)
 
 

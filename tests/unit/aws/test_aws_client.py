@@ -224,7 +224,7 @@ class Renewable:
     async def get(self) -> Credentials:
         return Credentials(f"ASIA{self.number}", "secret")
 
-    def reject(self) -> bool:
+    def reject(self, credentials: Credentials) -> bool:
         self.number += 1
         return True
 

@@ -69,7 +69,7 @@ async def test_the_environment_is_enough(aws: pytest.MonkeyPatch) -> None:
     aws.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     given = provider()
     assert await given.get() == Credentials("AKIA", "secret")
-    assert given.reject() is False, "there are no others"
+    assert given.reject(await given.get()) is False, "there are no others"
 
 
 # The chain.
@@ -138,9 +138,28 @@ async def test_what_aws_took_for_expired_is_looked_for_anew(aws: pytest.MonkeyPa
 
     aws.setattr(Session, "get_credentials", lambda self: Resolved())
     chain = Chain()
-    assert (await chain.get()).access_key == "OLD"
-    assert chain.reject() is True
+    old = await chain.get()
+    assert old.access_key == "OLD"
+    assert chain.reject(old) is True
     assert (await chain.get()).access_key == "NEW"
+
+
+async def test_what_was_replaced_already_is_not_looked_for_again(aws: pytest.MonkeyPatch) -> None:
+    """As when a broadcast's posts are refused one after the other, all signed with what has expired."""
+    found = iter([ReadOnlyCredentials("OLD", "s", None), ReadOnlyCredentials("NEW", "s", None)])
+
+    class Resolved:
+        def get_frozen_credentials(self) -> ReadOnlyCredentials:
+            return next(found)
+
+    aws.setattr(Session, "get_credentials", lambda self: Resolved())
+    chain = Chain()
+    old = await chain.get()
+    keys = []
+    for _ in range(3):
+        assert chain.reject(old) is True
+        keys.append((await chain.get()).access_key)
+    assert keys == ["NEW"] * 3
 
 
 async def test_no_credentials_anywhere(aws: pytest.MonkeyPatch) -> None:

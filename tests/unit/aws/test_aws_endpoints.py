@@ -1,17 +1,24 @@
 """Where services are, held against botocore's data."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal
 
 import botocore
 import pytest
+from botocore.regions import EndpointResolver
 from botocore.session import Session
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gatesocket.aws.endpoints import domain_of, endpoint_of, parse_endpoint, refuse_proxy, region_of
 from gatesocket.exceptions import ConfigurationError
+from gatesocket.gateway.management_api import endpoint_for, region_in
 
-PARTITIONS = json.loads((Path(botocore.__file__).parent / "data" / "partitions.json").read_text())
+DATA = Path(botocore.__file__).parent / "data"
+PARTITIONS = json.loads((DATA / "partitions.json").read_text())
+RULES = [(partition["regionRegex"], partition["outputs"]["dnsSuffix"]) for partition in PARTITIONS["partitions"]]
 DOMAINS = {
     region: partition["outputs"]["dnsSuffix"]
     for partition in PARTITIONS["partitions"]
@@ -23,6 +30,32 @@ DOMAINS = {
 def test_every_region_is_under_the_domain_that_botocore_knows() -> None:
     assert len(DOMAINS) > 30
     assert {region: domain_of(region) for region in DOMAINS} == DOMAINS
+
+
+@settings(max_examples=40)
+@given(st.sampled_from(RULES).flatmap(lambda rule: st.tuples(st.from_regex(ascii_only(rule[0])), st.just(rule[1]))))
+def test_a_region_that_is_not_there_yet_is_under_its_partitions_domain(named: tuple[str, str]) -> None:
+    """By the rule that botocore has for the names of regions to come; AWS's have capitals and underscores nowhere."""
+    region, domain = named
+    assert domain_of(region) == domain
+
+
+def ascii_only(rule: str) -> re.Pattern[str]:
+    return re.compile(rule.replace(r"\w", "[a-z]").replace(r"\d", "[0-9]").replace("$", r"\Z"))
+
+
+@pytest.mark.parametrize("service", ["dynamodb", "sqs"])
+def test_in_every_region_an_endpoint_is_the_one_of_botocores_table(service: str) -> None:
+    table: Any = EndpointResolver(json.loads((DATA / "endpoints.json").read_text()))
+    theirs = {region: table.construct_endpoint(service, region)["hostname"] for region in DOMAINS}
+    assert {region: endpoint_of(service, region, {}).host for region in DOMAINS} == theirs
+
+
+@pytest.mark.parametrize("region", DOMAINS)
+def test_in_every_region_the_management_api_is_where_its_region_is_found_again(region: str) -> None:
+    endpoint = endpoint_for("a1", region, "prod")
+    assert endpoint == f"https://a1.execute-api.{region}.{DOMAINS[region]}/prod"
+    assert region_in(endpoint) == region
 
 
 @pytest.mark.parametrize("service", ["dynamodb", "sqs"])
