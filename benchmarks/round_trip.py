@@ -1,9 +1,10 @@
 """How long a message is under way, there and back: the same app under uvicorn, in the emulator, and what others offer.
 
 One client sends, waits for the echo, and sends again. Its servers run in processes of their own and are asked in turn.
-serverless-offline, the emulator of the Serverless Framework, runs a function that answers through a route response, in
-JavaScript, in which it runs functions best, and in Python; so does ours beside it. The first run installs it by npm
-into ``.cache``; where that can't be done, it is left out. ::
+There are two ways back, and a table for each: the function's answer, by a route response, and a post to the Management
+API, which is a second request to the emulator. serverless-offline, the emulator of the Serverless Framework, runs
+functions of either kind, in JavaScript, for which it is made, and in Python; so does ours beside it. The first run
+installs it, and the AWS SDK for JavaScript, by npm into ``.cache``; where that can't be done, it is left out. ::
 
     .venv/bin/python benchmarks/round_trip.py
 """
@@ -18,25 +19,28 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from load import CASES, Case, Emulator
 from measure import Options, Results, options, report, rounds
 
 HERE: Final = Path(__file__).parent
 PEERS: Final = HERE.parent / ".cache" / "serverless-offline"
-PACKAGES: Final = ("serverless-offline@13.9.0", "serverless@3.40.0")
-"""The last release of the framework that runs without an account, and of the plug-in for it."""
-
-RUNTIMES: Final = ("nodejs20.x", "python3.11")
-"""The last ones that this release knows."""
+PACKAGES: Final = (
+    "serverless-offline@13.9.0",
+    "serverless@3.40.0",
+    "@aws-sdk/client-apigatewaymanagementapi@3.1169.0",
+)
+"""The last release of the framework that runs without an account, and of the plug-in for it; and what functions use."""
 
 ALONE: Final = "--without-peers"
 
@@ -48,13 +52,20 @@ PATIENCE: Final = 60
 """Seconds that a server has to start."""
 
 PLAIN, ROUTE = CASES
+POSTING: Final = Case(
+    "plain function that posts by boto3", "functions.posting_echo.handler", two_way=False, path="/prod"
+)
 UVICORN: Final = "uvicorn, the route"
 
 SERVERLESS: Final = """
 service: echo
 frameworkVersion: "3"
 plugins: [serverless-offline]
-provider: {{name: aws, runtime: {runtime}, region: us-east-1}}
+provider:
+  name: aws
+  runtime: {runtime}
+  region: us-east-1
+  environment: {{AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI: "http://127.0.0.1:{websocket}"}}
 custom:
   serverless-offline:
     host: 127.0.0.1
@@ -67,11 +78,33 @@ functions:
     events:
       - websocket: $connect
       - websocket: $disconnect
-      - websocket: {{route: $default, routeResponseSelectionExpression: $default}}
+      - websocket: {default}
 """
-JAVASCRIPT: Final = """
-module.exports.handler = async (event) => ({ statusCode: 200, body: event.body ?? "" })
-"""
+ANSWERS: Final = "{route: $default, routeResponseSelectionExpression: $default}"
+POSTS: Final = "$default"
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function that serverless-offline runs."""
+
+    name: str
+    runtime: str
+    """The last one of its language that this release knows."""
+    file: str
+    default: str
+    """Its route for messages."""
+
+
+NODE, PYTHON = "nodejs20.x", "python3.11"
+ANSWERING: Final = (
+    Function("plain function in JavaScript", NODE, "two_way_echo.js", ANSWERS),
+    Function("plain function in Python", PYTHON, "two_way_echo.py", ANSWERS),
+)
+POSTING_OFFLINE: Final = (
+    Function("plain function that posts by the AWS SDK, in JavaScript", NODE, "posting_echo.js", POSTS),
+    Function("plain function that posts by boto3", PYTHON, "posting_echo.py", POSTS),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,34 +132,57 @@ def main(arguments: Sequence[str]) -> None:
     given = [argument for argument in arguments if argument != ALONE]
     chosen = options("Round trips of one client.", samples=15, seconds=40, arguments=given)
     peers = None if ALONE in arguments else installed()
-    report("round_trip", [asyncio.run(measured(peers, chosen))], chosen)
+    report("round_trip", asyncio.run(measured(peers, chosen)), chosen)
 
 
-async def measured(peers: Path | None, chosen: Options) -> Results:
+async def measured(peers: Path | None, chosen: Options) -> list[Results]:
     """Start all servers, ask them in turn, and end them."""
     async with AsyncExitStack() as started:
         directory = Path(started.enter_context(TemporaryDirectory(prefix="gatesocket-round-trip-")))
-        subjects = [await started.enter_async_context(under_uvicorn())]
-        subjects += [await started.enter_async_context(emulated(case, directory)) for case in (ROUTE, PLAIN)]
-        if peers is not None:
-            subjects += [await started.enter_async_context(offline(peers, runtime)) for runtime in RUNTIMES]
+        uvicorn = await started.enter_async_context(under_uvicorn())
+
+        async def emulators(cases: Sequence[Case], functions: Sequence[Function]) -> list[Subject]:
+            subjects = [await started.enter_async_context(emulated(case, directory)) for case in cases]
+            if peers is None:
+                return subjects
+            for function in functions:
+                try:
+                    subject = await started.enter_async_context(offline(peers, function))
+                    await subject.sample()
+                except (OSError, ConnectionClosed) as error:  # a time that is over is an OSError, too
+                    print(f"serverless-offline's {function.name} is skipped: it doesn't echo: {error!r}")
+                else:
+                    subjects.append(subject)
+            return subjects
+
+        answering, posting = await emulators([PLAIN], ANSWERING), await emulators([ROUTE, POSTING], POSTING_OFFLINE)
+        subjects = [uvicorn, *answering, *posting]
         samples: dict[str, list[list[float]]] = {subject.name: [] for subject in subjects}
         for subject in subjects:
             await subject.sample()  # imports and caches
         for _ in rounds(chosen):
             for subject in subjects:
                 samples[subject.name].append(await subject.sample())
-    medians = {name: statistics.median(map(statistics.median, taken)) for name, taken in samples.items()}
+    title = "A message and its echo, one client"
+    return [
+        table(f"{title}: the function's answer goes back", [uvicorn, *answering], samples),
+        table(f"{title}: the function posts", [uvicorn, *posting], samples),
+    ]
+
+
+def table(title: str, subjects: Sequence[Subject], samples: Mapping[str, Sequence[Sequence[float]]]) -> Results:
+    """Make the rows of *subjects*."""
+    medians = {subject.name: statistics.median(map(statistics.median, samples[subject.name])) for subject in subjects}
     rows = [
         {
             "server": name,
             "ms": f"{median:.2f}",
-            "99 %, ms": f"{statistics.quantiles(sum(samples[name], []), n=100)[98]:.2f}",  # noqa: RUF017  # few and short
+            "99 %, ms": f"{statistics.quantiles(chain.from_iterable(samples[name]), n=100)[98]:.2f}",
             "of uvicorn": f"{median / medians[UVICORN]:.1f}",
         }
         for name, median in medians.items()
     ]
-    return Results("A message and its echo, one client", rows)
+    return Results(title, rows)
 
 
 @asynccontextmanager
@@ -149,26 +205,25 @@ async def emulated(case: Case, directory: Path) -> AsyncIterator[Subject]:
 
 
 @asynccontextmanager
-async def offline(peers: Path, runtime: str) -> AsyncIterator[Subject]:
-    """Serve a plain function by serverless-offline, from a directory beside its packages."""
-    directory = peers / runtime
+async def offline(peers: Path, function: Function) -> AsyncIterator[Subject]:
+    """Serve a function by serverless-offline, from a directory beside its packages."""
+    stem, _, language = function.file.partition(".")
+    directory = peers / f"{stem}-{language}"
     directory.mkdir(exist_ok=True)
+    shutil.copy(HERE / "functions" / function.file, directory)
     http, invocations, websocket = free_ports(3)
-    in_python = runtime.startswith("python")
-    handler = "two_way_echo.handler" if in_python else "echo.handler"
     settings = SERVERLESS.format(
-        runtime=runtime, http=http, invocations=invocations, websocket=websocket, handler=handler
+        runtime=function.runtime,
+        http=http,
+        invocations=invocations,
+        websocket=websocket,
+        handler=f"{stem}.handler",
+        default=function.default,
     )
     (directory / "serverless.yml").write_text(settings, encoding="utf-8")
-    if in_python:
-        shutil.copy(HERE / "functions" / "two_way_echo.py", directory)
-    else:
-        (directory / "echo.js").write_text(JAVASCRIPT, encoding="utf-8")
     command = ["node", str(peers / "node_modules" / "serverless" / "bin" / "serverless.js"), "offline"]
-    language = "Python" if in_python else "JavaScript"
     with running(command, directory):
-        name = f"serverless-offline, plain function in {language}"
-        async with connected(name, f"ws://127.0.0.1:{websocket}") as subject:
+        async with connected(f"serverless-offline, {function.name}", f"ws://127.0.0.1:{websocket}") as subject:
             yield subject
 
 
@@ -176,10 +231,12 @@ async def offline(peers: Path, runtime: str) -> AsyncIterator[Subject]:
 def running(command: Sequence[str], directory: Path) -> Iterator[None]:
     """Run a server, and end it with all that it has started."""
     quiet = {"SLS_TELEMETRY_DISABLED": "1", "SLS_NOTIFICATIONS_MODE": "off", "SLS_INTERACTIVE_SETUP_ENABLE": "0"}
+    # Where serverless-offline finds the Python that has boto3, and what posts are signed with.
+    own = {"VIRTUAL_ENV": sys.prefix, "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
     server = subprocess.Popen(
         command,
         cwd=directory,
-        env={**os.environ, **quiet},
+        env={**os.environ, **quiet, **own},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -220,7 +277,8 @@ def free_ports(count: int) -> list[int]:
 
 def installed() -> Path | None:
     """Return the directory of serverless-offline; None, with a word, if it can't be had."""
-    if (PEERS / "ready").exists():
+    ready, wanted = PEERS / "ready", "\n".join(PACKAGES)
+    if ready.exists() and ready.read_text(encoding="utf-8") == wanted:
         return PEERS
     try:
         PEERS.mkdir(parents=True, exist_ok=True)
@@ -230,7 +288,7 @@ def installed() -> Path | None:
     except (OSError, subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         print(f"serverless-offline is skipped: npm can't install it: {getattr(error, 'stderr', None) or error}")
         return None
-    (PEERS / "ready").touch()
+    ready.write_text(wanted, encoding="utf-8")
     return PEERS
 
 
