@@ -100,8 +100,8 @@ class RunningConnection(Connection, Protocol):
         """
         ...
 
-    async def post(self, text: str) -> None:
-        """Send to the client, in order with what the route sends.
+    async def post(self, text: str) -> bool:
+        """Send to the client, in order with what the route sends; return False if it waits for the handshake's end.
 
         Raises:
             ConnectionGone: it has left.

@@ -216,12 +216,11 @@ async def _deliver(member: Member, text: str, through: Backend) -> _Fate:
     try:
         if own is not None and own.connection_id == connection_id:
             # Through its route's own sends, so that they keep their order, before the socket is live too.
-            await own.post(text)
-        elif member.waits and await _hold_back(connection_id, text, through):
+            return _Fate.SENT if await own.post(text) else _Fate.QUEUED
+        if member.waits and await _hold_back(connection_id, text, through):
             # Its socket may be live already; but what its route sent first isn't delivered.
             return _Fate.QUEUED
-        else:
-            await through.gateway.post(connection_id, text)
+        await through.gateway.post(connection_id, text)
     except ConnectionGone:
         return _Fate.QUEUED if await _hold_back(connection_id, text, through) else _Fate.GONE
     return _Fate.SENT

@@ -145,7 +145,11 @@ class ConnectionManager:
     async def send_personal_message(self, message: Message, websocket: WebSocket) -> None:
         """Send to the connection of this very route, in order with what the route sends itself.
 
+        It returns when API Gateway has taken the message, which for a client that reads too slowly is tried as
+        `broadcast` says; before the handshake is over the message waits in the connection's record.
+
         Raises:
+            GatewayError: the gateway refused, or can't be reached.
             WebSocketDisconnect: the client has left.
             MessageTooLarge: it is over 128 KB.
         """
@@ -154,20 +158,26 @@ class ConnectionManager:
     async def send_to(self, connection_id: str, message: Message) -> bool:
         """Send to one connection, wherever it is served; return False if it has left.
 
+        It returns when API Gateway has taken the message, or has it wait for the end of the client's handshake. What is
+        said of slow clients, of order and of time at `broadcast` holds here, too; but nothing goes onto the fan-out
+        queue, as whoever names one connection wants to know.
+
         Raises:
             InvalidConnectionId: what was named can't be a connection id.
             GatewayError: the gateway refused, or can't be reached.
             MessageTooLarge: it is over 128 KB.
         """
         text = encode(message)
-        # Without the fan-out queue: whoever names one connection wants to know.
         delivery = await Round(text, backend.current()).send(_one(await _look_up(connection_id)))
         for failure in delivery.failures.values():
             raise failure
         return not delivery.gone
 
     async def send_to_user(self, user: str, message: Message) -> Delivery:
-        """Send to every connection of one person; see `broadcast`."""
+        """Send to every connection of one person: see `broadcast`, as to slow clients, order, the queue and errors.
+
+        A connection that has left is counted, and removed when its route ends.
+        """
         through = backend.current()
 
         async def connections() -> AsyncIterator[Member]:
@@ -191,25 +201,45 @@ class ConnectionManager:
         """Send to every member of a group.
 
         The message is encoded once, and checked before anybody gets it. Members are read page by page while posts are
-        already under way, at most `delivery.POSTS_AT_ONCE` at the same time; so it takes the same memory for any number
-        of members, and whoever joins or leaves meanwhile may get it or not.
+        under way, and no faster than posts end: so it takes the same memory for any number of members, and whoever
+        joins or leaves meanwhile may get it or not. Numbers of API Gateway are from the facts sheet, whose section is
+        named.
 
-        **Slow clients** keep the message from nobody else. API Gateway buffers for each connection; when a buffer is
-        full it answers 429, as it does when the account's request rate is used up, and the gateway client tries again
-        for some seconds, or for one where there is a fan-out queue, and the broadcast waits for that. Under uvicorn it
-        waits until there is room in the socket's buffer. Nothing is dropped to make room, and no connection is closed
-        for being slow.
+        **Delivered** is what API Gateway has taken (200): it counts as sent. The network behind it may still lose it,
+        and nobody will be told; a client that vanished without a word is noticed after up to ten minutes (section 7).
+        Who has to know asks the client to answer.
 
-        **Order**: a broadcast that is awaited comes before whatever the same caller sends next. Broadcasts that overlap
-        may reach two members in different order.
+        **Back-pressure**: whoever awaits a broadcast waits until the gateway has taken it, or hasn't, for each member.
+        64 posts are under way at a time (`delivery.POSTS_AT_ONCE`), and nothing is kept in a buffer here: a caller that
+        doesn't await each broadcast before the next has them side by side, and all their posts compete.
 
-        **Failures**: a member that has left is pruned from the group. One whose handshake isn't over gets the message
-        when it is, after what its own route sent first. Nobody's failure keeps the message from anybody else.
+        **A client that reads too slowly** keeps the message from nobody else. API Gateway buffers for each connection;
+        how much, it doesn't say. When a buffer is full it answers 429, as it does when the account's 10,000 requests a
+        second are used up, and the two can't be told apart (section 4). The post is tried again, six times in
+        all, with pauses of 1.55 s at most, and keeps one of the 64 places meanwhile. Then it is left to the fan-out
+        queue, or has failed. Nothing is dropped to make room, and no connection is closed for being slow. Under uvicorn
+        the post waits for room in the socket's buffer, at most until uvicorn's pings find the client gone.
+
+        **A client that has left** (410) isn't tried again, and is pruned from the group. One whose handshake isn't over
+        answers 410, too (section 4): it gets the message when it is, after what its own route sent first. Nobody's
+        failure keeps the message from anybody else.
+
+        **Order**: posts to one connection from one process are made one after the other, as they were called for, tries
+        included; a broadcast that is awaited comes before whatever the same caller sends next. Between processes there
+        is no order, as API Gateway has none (section 6): two broadcasts that overlap may reach two members in different
+        order.
+
+        **How long it takes** is the number of members, divided by 64, times what a post takes; 10,000 members take some
+        two seconds if a post takes 10 ms. A post that nothing answers has 3 s to connect and 10 s to be answered, and
+        no try begins after 12 s: it keeps its place for 25 s at the most. API Gateway waits for a route's function for
+        29 s.
 
         **The fan-out queue**, where ``GATESOCKET_FANOUT_QUEUE`` names one, takes all members beyond the first
-        ``GATESOCKET_FANOUT_ABOVE``, and those whose post failed in a way that may pass. They get the message soon,
-        in no order with what is sent next, and in rare cases twice; see `gatesocket.fanout`. Without a queue all are
-        posted to directly, and what fails is in the result.
+        ``GATESOCKET_FANOUT_ABOVE``, and those whose post failed in a way that may pass (429, 5xx, no answer) when no
+        further try would begin within a second, so that such a post keeps its place for 14 s at the most. They count as
+        queued and get the message soon, in no order with what is sent next, and in rare cases twice; what becomes of
+        them is in the log of the queue's function, and in the end in its dead-letter queue; see `gatesocket.fanout`.
+        Without a queue all are posted to directly, and what fails is in the result.
 
         **History**: with *keep* the message is kept first, and is sent with its cursor then. So members get only what
         those who come back can get, too.
@@ -222,8 +252,7 @@ class ConnectionManager:
                 when it is sent; and it can't exclude anybody, as who comes back does so as another connection.
 
         Returns:
-            How many got it, had left, will get it, and why others failed. "Sent" means that the gateway has taken it;
-            the network behind it may still lose it, and nobody will be told.
+            How many got it, had left, will get it, and why others failed.
 
         Raises:
             ApplicationProtocolError: the message is bytes; nobody got it.

@@ -199,11 +199,12 @@ class Run:
                 pass
         self.conversation = conversation
 
-    async def post(self, text: str) -> None:
-        """Send to the client what a manager sends, in order with the route's own."""
+    async def post(self, text: str) -> bool:
+        """Send what a manager sends, in order with the route's own; see `RunningConnection.post`."""
         if self.conversation.ended:
             raise ConnectionGone(self.connection_id)
         await self.send({"type": "websocket.send", "text": text})
+        return self.conversation.state is not State.ACCEPTED
 
     async def replay(self, replay: Replay) -> None:
         """Send what the client has missed; see `Connection.replay`.

@@ -2,15 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatesocket import ConnectionManager
+from gatesocket.aws.http import TIMEOUTS
+from gatesocket.aws.retry import Policy
 from gatesocket.backend import Backend
+from gatesocket.batches import PATIENCE
 from gatesocket.delivery import FAILURES_NAMED, POSTS_AT_ONCE, Delivery, Round, members_of
 from gatesocket.exceptions import ConnectionGone, GatewayError, QueueError, RegistryError
 from gatesocket.gateway.fake import FakeGateway
+from gatesocket.limits import INTEGRATION_SECONDS, REQUESTS_PER_SECOND
 from gatesocket.patience import in_context
 from gatesocket.registry.base import Member, Record
 from gatesocket.registry.memory import MemoryRegistry
@@ -273,3 +279,25 @@ async def test_everybody_has_exactly_one_fate(
         directly = ids[:above]
         assert delivery.gone == sum(connection_id.endswith("gone") for connection_id in directly)
         assert {*batched} <= {*ids[above:], *(i for i in directly if i.endswith("throttled"))}
+
+
+def test_the_times_that_are_promised_of_a_broadcast_are_those_that_hold() -> None:
+    """In its docstring and on the docs' page: of the default client, and of a gateway that refuses or doesn't answer."""
+    policy, try_ = Policy(), TIMEOUTS.connect + TIMEOUTS.answer
+    pauses = [min(policy.first_pause * 2**number, policy.longest_pause) for number in range(policy.attempts - 1)]
+    promised = {
+        "places": f"{POSTS_AT_ONCE} places",
+        "refused at once": f"{sum(pauses):g} s at most",
+        "connect": f"{TIMEOUTS.connect} s to connect",
+        "answer": f"{TIMEOUTS.answer} s",
+        "budget": f"after {policy.budget:g} s",
+        "no answer": f"{policy.budget + try_:g} s at",
+        "no answer, with a queue": f"{PATIENCE + try_:g} s at",
+        "rate": f"{REQUESTS_PER_SECOND:,} requests a second",
+        "function": f"{INTEGRATION_SECONDS} s",
+    }
+    said = " ".join((ConnectionManager.broadcast.__doc__ or "").split())
+    page = " ".join((Path(__file__).parents[2] / "docs" / "broadcast.md").read_text().split())
+    assert {name for name, words in promised.items() if words not in said} == set()
+    assert {name for name, words in promised.items() if words not in page} == set()
+    assert (policy.attempts, "six times" in said, "six times" in page) == (6, True, True)

@@ -19,6 +19,7 @@ from gatesocket.exceptions import (
 from gatesocket.gateway.fake import FakeGateway
 from gatesocket.registry.base import EVERYONE, Changes, Entry, Lease, Member, Record
 from gatesocket.registry.memory import MemoryRegistry
+from gatesocket.testing import GatewayTestClient
 from gatesocket.waker import MemoryWaker
 
 FAR = 1 << 40
@@ -286,6 +287,24 @@ async def test_nothing_overtakes_what_a_route_sent_first(send: str) -> None:
     assert record is not None
     assert ([entry.body for entry in record.inbox], process.woken) == (["joined"], [ANN])
     assert process.gateway.sent[ANN] == []
+
+
+def test_a_route_that_greets_its_own_client_before_the_handshake_is_over_is_told_that_it_waits() -> None:
+    app, manager, counts = FastAPI(), ConnectionManager(), list[tuple[int, int]]()
+
+    @app.websocket("/ws")
+    async def greet(websocket: WebSocket) -> None:
+        await manager.connect(websocket)
+        for text in ("hello", "you are connected"):
+            delivery = await manager.broadcast(text)
+            counts.append((delivery.sent, delivery.queued))
+            await websocket.receive()
+
+    with GatewayTestClient(app) as client, client.websocket_connect("/ws") as ann:
+        assert ann.receive_text() == "hello"
+        ann.send_text("hi")
+        assert ann.receive_text() == "you are connected"
+    assert counts == [(0, 1), (1, 0)]
 
 
 async def test_a_member_that_only_seems_to_wait_is_posted_to() -> None:
