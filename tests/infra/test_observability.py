@@ -110,8 +110,10 @@ def test_no_function_and_no_dead_letter_queue_is_overlooked(ingress: str) -> Non
     for alarm in ("FunctionErrors", "FunctionThrottles"):
         assert {metric["Dimensions"][0]["Value"] for metric in looked_at(watched[alarm])} == functions
     queues = [resource["Properties"] for resource in stack.values() if resource["Type"] == "AWS::SQS::Queue"]
-    policies = [queue["RedrivePolicy"]["deadLetterTargetArn"] for queue in queues if "RedrivePolicy" in queue]
-    dead = {arn.replace(".Arn", ".QueueName") for arn in policies}
+    arns = [queue["RedrivePolicy"]["deadLetterTargetArn"] for queue in queues if "RedrivePolicy" in queue]
+    mappings = [r["Properties"] for r in stack.values() if r["Type"] == "AWS::Lambda::EventSourceMapping"]
+    arns += [each["DestinationConfig"]["OnFailure"]["Destination"] for each in mappings if "DestinationConfig" in each]
+    dead = {arn.replace(".Arn", ".QueueName") for arn in arns}
     assert {metric["Dimensions"][0]["Value"] for metric in looked_at(watched["DeadLetters"])} == dead
 
 

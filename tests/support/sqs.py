@@ -49,6 +49,13 @@ class SourceQueue:
             taken.extend(message["Body"] for message in messages)
         return taken
 
+    def send_back(self) -> int:
+        """Do what SQS does when it is told to move dead letters back to their queue; return how many there were."""
+        bodies = self.bodies(self.dead_letters)
+        for body in bodies:
+            self.sqs.send_message(QueueUrl=self.url, MessageBody=body)
+        return len(bodies)
+
     async def deliver(
         self, invoke: Callable[[dict[str, Any], Any], Awaitable[dict[str, Any]]], *, at_most: int = 10
     ) -> bool:

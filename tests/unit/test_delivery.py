@@ -282,7 +282,7 @@ async def test_everybody_has_exactly_one_fate(
 
 
 def test_the_times_that_are_promised_of_a_broadcast_are_those_that_hold() -> None:
-    """In its docstring and on the docs' page: of the default client, and of a gateway that refuses or doesn't answer."""
+    """In its docstring and on the docs page: by the default client, of a gateway that refuses or says nothing."""
     policy, try_ = Policy(), TIMEOUTS.connect + TIMEOUTS.answer
     pauses = [min(policy.first_pause * 2**number, policy.longest_pause) for number in range(policy.attempts - 1)]
     promised = {

@@ -331,12 +331,35 @@ def test_a_queue_hides_a_message_for_six_of_its_functions_timeouts_and_then_give
         for mapping in of_type(resources, "AWS::Lambda::EventSourceMapping").values()
     }
     del read["ConnectionsTable.StreamArn"]
+    assert set(read) == {name for name in queues if not name.endswith("DeadLetters")}, (
+        "each is read, and by one function"
+    )
     for queue, function in read.items():
         assert queues[queue]["VisibilityTimeout"] >= 6 * resources[function]["Properties"]["Timeout"]
         dead = queues[queue]["RedrivePolicy"]["deadLetterTargetArn"].removesuffix(".Arn")
         assert queues[dead].get("FifoQueue") == queues[queue].get("FifoQueue")
         assert queues[dead]["MessageRetentionPeriod"] > queues[queue].get("MessageRetentionPeriod", 0)
     assert all(queue["SqsManagedSseEnabled"] for queue in queues.values())
+
+
+@either_stack
+def test_what_a_queue_has_given_up_lies_with_nothing_else_so_that_sqs_can_send_it_back(
+    parameters: dict[str, str],
+) -> None:
+    """SQS moves messages back from a dead-letter queue only if all of its sources are queues."""
+    resources = deploy(STACK, **parameters)
+    queues = of_type(resources, "AWS::SQS::Queue")
+    sources = [queue["RedrivePolicy"]["deadLetterTargetArn"] for queue in queues.values() if "RedrivePolicy" in queue]
+    [stream] = [
+        mapping["DestinationConfig"]["OnFailure"]["Destination"]
+        for mapping in of_type(resources, "AWS::Lambda::EventSourceMapping").values()
+        if "DestinationConfig" in mapping
+    ]
+    assert len(set(sources)) == len(sources)
+    assert stream not in sources
+    assert {arn.removesuffix(".Arn") for arn in (*sources, stream)} == {
+        name for name in queues if name.endswith("DeadLetters")
+    }
 
 
 def test_the_stream_brings_only_records_that_have_expired(template: Template) -> None:
