@@ -23,6 +23,7 @@ from gatesocket.cursors import checked
 from gatesocket.delivery import Delivery, Round, members_of
 from gatesocket.encoding import Message, encode
 from gatesocket.exceptions import ConfigurationError
+from gatesocket.gateway.base import check_connection_id
 from gatesocket.gateway.sockets import SocketGateway
 from gatesocket.history import History, keep_text, replay_of
 from gatesocket.observation import count
@@ -166,7 +167,11 @@ class ConnectionManager:
             InvalidConnectionId: what was named can't be a connection id.
             GatewayError: the gateway refused, or can't be reached.
             MessageTooLarge: it is over 128 KB.
+            RegistryError: it couldn't be asked whether the client's handshake is over.
+            TypeError: what was named isn't a text, or the message can't become JSON.
+            ValueError: the message holds what JSON can't say.
         """
+        check_connection_id(connection_id)
         text = encode(message)
         delivery = await Round(text, backend.current()).send(_one(await _look_up(connection_id)))
         for failure in delivery.failures.values():
@@ -260,7 +265,8 @@ class ConnectionManager:
             MessageTooLarge: it is over 128 KB; nobody got it.
             RegistryError: the members couldn't be read to their end; who was read until then gets it. Or it couldn't be
                 kept; nobody got it.
-            TypeError: the message can't become JSON, or *exclude* is a text; nobody got it.
+            TypeError: the message can't become JSON, *group* isn't a text, or *exclude* isn't a list of sockets and
+                connection ids; nobody got it.
             ValueError: the message holds what JSON can't say, *group* can't be a group's name, or it is to be kept and
                 is no JSON object, or has a ``cursor`` of its own, or excludes somebody; nobody got it.
         """
@@ -269,7 +275,7 @@ class ConnectionManager:
                 f"expected a list of what to exclude, but got the text {exclude!r}; did you mean [{exclude!r}]?"
             )
         text = encode(message)
-        skipped = {item if isinstance(item, str) else self.connection_id(item) for item in exclude}
+        skipped = {self._id_of(item) for item in exclude}
         if keep:
             history = self._with_history()
             if skipped:
@@ -323,6 +329,15 @@ class ConnectionManager:
         finally:
             for member in left:
                 await self._announce("left", {group or EVERYONE}, member.connection_id, member.user)
+
+    def _id_of(self, excluded: str | WebSocket) -> str:
+        match excluded:
+            case str():
+                return excluded
+            case WebSocket():
+                return self.connection_id(excluded)
+            case _:
+                raise TypeError(f"expected a connection id or a socket to exclude, but got {type(excluded).__name__}")
 
     def _with_history(self) -> History:
         if self._history is None:

@@ -15,6 +15,7 @@ from gatesocket.exceptions import (
 from gatesocket.gateway.management_api import ManagementAPI, endpoint_for, region_in
 from gatesocket.limits import MESSAGE_BYTES
 from support.aws_environment import forget_aws
+from support.canned_http import answer, canned_server
 from support.management import ManagementServer, error
 
 if TYPE_CHECKING:
@@ -150,6 +151,36 @@ async def test_other_refusals_name_the_remedy(
     assert (caught.value.status, caught.value.connection_id) == (status, ANN)
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_who_redirects_is_no_management_api(
+    management: ManagementServer, gateway: ManagementAPI, status: int
+) -> None:
+    management.answers = [error(status, None)]
+    with pytest.raises(GatewayError, match=f"{status} for connection .*Check the endpoint"):
+        await gateway.post(ANN, "hello")
+
+
+async def test_a_refusal_of_the_signature_has_one_remedy(management: ManagementServer, gateway: ManagementAPI) -> None:
+    """Whoever has to log in again isn't sent to look for a permission."""
+    management.answers = [error(403, "ExpiredTokenException", "The security token is expired")]
+    with pytest.raises(
+        GatewayError, match="403 for connection .*: The security token is expired.*renew them"
+    ) as caught:
+        await gateway.post(ANN, "hello")
+    assert "ManageConnections" not in str(caught.value)
+    assert caught.value.status == 403
+
+
+async def test_a_website_that_takes_everything_has_not_taken_a_post(aws: pytest.MonkeyPatch) -> None:
+    """Its address was taken for the endpoint, and it answers 200 to everybody."""
+    aws.setenv("AWS_MAX_ATTEMPTS", "1")
+    async with canned_server(answer(200, b"\n<!doctype html><title>Welcome</title>")) as website:
+        gateway = ManagementAPI(f"{website.url}/prod", region="eu-central-1")
+        with pytest.raises(GatewayError, match="expected nothing, but got a page: .*Check the endpoint"):
+            await gateway.post(ANN, "hello")
+        await gateway.aclose()
+
+
 async def test_a_gateway_that_can_not_be_reached_has_no_status(aws: pytest.MonkeyPatch) -> None:
     aws.setenv("AWS_MAX_ATTEMPTS", "1")
     gateway = ManagementAPI("http://127.0.0.1:9/prod", region="eu-central-1")
@@ -170,10 +201,17 @@ async def test_without_credentials_the_remedy_is_named(management: ManagementSer
     await gateway.aclose()
 
 
-@pytest.mark.parametrize("connection_id", [".", ".."])
-async def test_an_id_that_would_lead_out_of_its_place_in_the_path_is_not_sent(
+@pytest.mark.parametrize("connection_id", [".", "..", "", "a b", "a\r\nb: c", "\x00", "é", "\ud800", "a" * 129])
+async def test_an_id_that_would_not_stay_in_its_place_in_the_path_is_not_sent(
     management: ManagementServer, gateway: ManagementAPI, connection_id: str
 ) -> None:
-    with pytest.raises(InvalidConnectionId, match="can't be a connection id"):
+    with pytest.raises(InvalidConnectionId, match="can't be a connection id: .*'TXzPWdnOjoECGjA='") as caught:
         await gateway.post(connection_id, "hello")
+    assert (caught.value.status, len(str(caught.value).splitlines())) == (None, 1)
+    assert management.authorizations == []
+
+
+async def test_what_is_no_text_is_no_id(management: ManagementServer, gateway: ManagementAPI) -> None:
+    with pytest.raises(TypeError, match="expected a connection id, but got int; of a socket, manager.connection_id"):
+        await gateway.post(5, "hello")  # type: ignore[arg-type]
     assert management.authorizations == []

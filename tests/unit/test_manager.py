@@ -443,6 +443,27 @@ async def test_an_id_that_can_not_be_one_is_an_error_of_the_sender() -> None:
         await ConnectionManager().send_to("no id", "hello")
 
 
+async def test_what_is_no_text_names_nobody_and_is_said_before_anybody_is_sent_to() -> None:
+    process, manager = Elsewhere(), ConnectionManager()
+    await process.connect(ANN)
+    process.gateway.open(ANN)
+    wrong: Any = 5
+
+    with backend.use(process.backend):
+        with pytest.raises(
+            TypeError, match=r"expected a connection id, but got int; .*manager.connection_id\(websocket\)"
+        ):
+            await manager.send_to(wrong, "hello")
+        with pytest.raises(TypeError, match="expected a group's name, but got int"):
+            await manager.broadcast("hello", group=wrong)
+        with pytest.raises(TypeError, match="expected a user's name, but got int"):
+            await manager.send_to_user(wrong, "hello")
+        with pytest.raises(TypeError, match="expected a connection id or a socket to exclude, but got int"):
+            await manager.broadcast("hello", exclude=[ANN, wrong])
+
+    assert process.gateway.sent[ANN] == []
+
+
 async def test_a_message_that_is_too_large_reaches_nobody() -> None:
     process = Elsewhere()
     await process.connect(ANN)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final, Protocol, runtime_checkable
 
-__all__ = ["AWSClient", "Refused", "Unreachable"]
+__all__ = ["REMEDIES", "AWSClient", "Refused", "Unreachable"]
 
 
 class Refused(Exception):

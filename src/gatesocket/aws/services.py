@@ -122,7 +122,10 @@ def _encode_management(operation: str, parameters: Mapping[str, Any]) -> Call:
 
 def _decode_management(operation: str, body: bytes) -> dict[str, Any]:
     if operation != "GetConnection":
-        return {}  # API Gateway says nothing more
+        # API Gateway says nothing more, and a page comes from a website whose address was taken for the endpoint.
+        if body.lstrip().startswith(b"<"):
+            raise NotAnAnswer(f"expected nothing, but got a page: {body[:80]!r}")
+        return {}
     answer = _plain(operation, body)
     try:
         identity = {"SourceIp": answer["identity"]["sourceIp"]}

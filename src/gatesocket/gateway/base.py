@@ -1,13 +1,22 @@
 """What every gateway client promises."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
-from gatesocket.exceptions import MessageTooLarge
+from gatesocket.exceptions import InvalidConnectionId, MessageTooLarge
 from gatesocket.limits import MESSAGE_BYTES
 
-__all__ = ["ConnectionInfo", "GatewayClient", "wire_bytes"]
+__all__ = ["ConnectionInfo", "GatewayClient", "check_connection_id", "wire_bytes"]
+
+ID_CHARACTERS: Final = 128
+"""Of a connection id at the most: what SQS takes for a group of messages. API Gateway's have 16."""
+
+SENDABLE_ID: Final = re.compile(rf"[!-~]{{1,{ID_CHARACTERS}}}")
+
+NO_SEGMENTS: Final = frozenset({".", ".."})
+"""What would name another resource than a connection if it stood in a path (RFC 3986, section 5.2.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,26 @@ class GatewayClient(Protocol):
     async def aclose(self) -> None:
         """Let go of network connections and threads; the client can't be used afterwards."""
         ...
+
+
+def check_connection_id(connection_id: str) -> None:
+    """Make sure that *connection_id* can be asked for; which ids there are, only the gateway knows.
+
+    Raises:
+        InvalidConnectionId: it can't.
+        TypeError: it isn't a text.
+    """
+    if not isinstance(connection_id, str):
+        raise TypeError(
+            f"expected a connection id, but got {type(connection_id).__name__}; of a socket, "
+            "manager.connection_id(websocket) is one"
+        )
+    if not SENDABLE_ID.fullmatch(connection_id) or connection_id in NO_SEGMENTS:
+        raise InvalidConnectionId(
+            f"{connection_id[:40]!r} can't be a connection id: those have 1 to {ID_CHARACTERS} characters of ASCII and "
+            "no spaces; API Gateway's look like 'TXzPWdnOjoECGjA='",
+            connection_id=connection_id,
+        )
 
 
 def wire_bytes(text: str) -> bytes:

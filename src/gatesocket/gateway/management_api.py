@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from gatesocket.aws import AWSClient, Refused, Unreachable, client_for
+from gatesocket.aws.base import REMEDIES
 from gatesocket.aws.endpoints import PARTITIONS, domain_of
 from gatesocket.exceptions import ConnectionGone, GatewayError, InvalidConnectionId, MessageTooLarge
-from gatesocket.gateway.base import ConnectionInfo, wire_bytes
+from gatesocket.gateway.base import ConnectionInfo, check_connection_id, wire_bytes
 from gatesocket.gateway.turns import Turns
 from gatesocket.limits import MESSAGE_BYTES
 
@@ -20,9 +21,6 @@ REGION: Final = re.compile(
     rf"[^.]+\.execute-api\.([a-z0-9-]+)\.(?:{'|'.join(re.escape(domain) for _, domain in PARTITIONS)})"
 )
 """The host of an API's own address, and the region in it."""
-
-NO_SEGMENTS: Final = frozenset({"", ".", ".."})
-"""What would name another resource than a connection if it stood in a path (RFC 3986, section 5.2.4)."""
 
 
 def endpoint_for(api_id: str, region: str, stage: str) -> str:
@@ -75,7 +73,7 @@ class ManagementAPI:
     async def post(self, connection_id: str, text: str) -> None:
         """See `GatewayClient.post`."""
         data = wire_bytes(text)
-        _check_id(connection_id)
+        check_connection_id(connection_id)
         await self._turns.begin(connection_id)
         try:
             # Not by `_call`: a broadcast makes ten thousand of these, and each coroutine on the way costs something.
@@ -114,18 +112,13 @@ class ManagementAPI:
 
     async def _call(self, operation: str, connection_id: str) -> dict[str, Any]:
         """Call the Management API, and say its errors in our words."""
-        _check_id(connection_id)
+        check_connection_id(connection_id)
         try:
             return await self._client.call(operation, {"ConnectionId": connection_id})
         except Refused as error:
             raise _refusal(error, connection_id) from error
         except Unreachable as error:
             raise _unreachable(error, connection_id) from error
-
-
-def _check_id(connection_id: str) -> None:
-    if connection_id in NO_SEGMENTS:
-        raise InvalidConnectionId(f"{connection_id!r} can't be a connection id", connection_id=connection_id)
 
 
 def _unreachable(error: Unreachable, connection_id: str) -> GatewayError:
@@ -146,12 +139,14 @@ def _refusal(error: Refused, connection_id: str) -> ConnectionGone | GatewayErro
                 connection_id=connection_id,
                 status=error.status,
             )
+        case _ if error.code in REMEDIES:
+            return GatewayError(f"{named}: {error}", connection_id=connection_id, status=error.status)
         case 403:
             remedy = (
                 "Allow execute-api:ManageConnections on this API's stage, as template.yaml does, and check that the "
                 "endpoint is that stage's: a custom domain's path is the key of its mapping and not the stage"
             )
-        case 404:
+        case 404 | 301 | 302 | 303 | 307 | 308:
             remedy = "Check the endpoint: it ends with the stage, or with the key of a custom domain's mapping"
         case 429:
             remedy = "The account's request rate is used up, or this client reads too slowly"

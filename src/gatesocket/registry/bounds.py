@@ -96,6 +96,7 @@ def check_names(groups: Iterable[str], user: str | None) -> None:
     """Make sure that *groups* and *user* can be names: any text can, from 1 to `NAME_BYTES` bytes of UTF-8.
 
     Raises:
+        TypeError: one isn't a text.
         ValueError: one is empty, too long, or no text that UTF-8 can carry.
     """
     for group in groups:
@@ -105,6 +106,8 @@ def check_names(groups: Iterable[str], user: str | None) -> None:
 
 
 def _check_name(what: str, name: str) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"expected a {what}'s name, but got {type(name).__name__}")
     # UnicodeEncodeError is a ValueError, and says which character it is.
     size = len(name.encode())
     if not 1 <= size <= NAME_BYTES:
