@@ -261,7 +261,8 @@ class ConnectionManager:
 
         Raises:
             ApplicationProtocolError: the message is bytes; nobody got it.
-            ConfigurationError: it is to be kept, but this manager has no history; nobody got it.
+            ConfigurationError: there is no table, region or credentials to read the members with, or it is to be kept,
+                but this manager has no history; nobody got it.
             MessageTooLarge: it is over 128 KB; nobody got it.
             RegistryError: the members couldn't be read to their end; who was read until then gets it. Or it couldn't be
                 kept; nobody got it.

@@ -22,7 +22,7 @@ class Refused(Exception):
     def __str__(self) -> str:
         said = f"{self.code}: {self.message}" if self.message else self.code
         remedy = REMEDIES.get(self.code)
-        return f"{said}. {remedy}" if remedy else said
+        return f"{said.rstrip('.')}. {remedy}" if remedy else said
 
 
 _UNKNOWN_KEY: Final = (

@@ -152,4 +152,5 @@ def _refusal(error: Refused, connection_id: str) -> ConnectionGone | GatewayErro
             remedy = "The account's request rate is used up, or this client reads too slowly"
         case _:
             remedy = "It was tried again where that could help"
-    return GatewayError(f"{named}: {error}. {remedy}", connection_id=connection_id, status=error.status)
+    said = str(error).rstrip(".")
+    return GatewayError(f"{named}: {said}. {remedy}", connection_id=connection_id, status=error.status)

@@ -229,7 +229,7 @@ class Renewable:
         return True
 
 
-EXPIRED = answer(400, b'{"__type": "x#ExpiredTokenException", "message": "The security token is expired"}')
+EXPIRED = answer(400, b'{"__type": "x#ExpiredTokenException", "message": "The security token is expired."}')
 
 
 async def test_expired_credentials_are_renewed_once(aws: pytest.MonkeyPatch) -> None:
@@ -242,7 +242,9 @@ async def test_expired_credentials_are_renewed_once(aws: pytest.MonkeyPatch) -> 
 
 async def test_credentials_that_stay_expired_are_said_to_be(aws: pytest.MonkeyPatch) -> None:
     async with canned_server(EXPIRED, EXPIRED, EXPIRED) as server, client_of(server, credentials=Renewable()) as client:
-        with pytest.raises(Refused, match="ExpiredTokenException: .*renew them"):
+        with pytest.raises(
+            Refused, match=r"The security token is expired\. The credentials .*renew them"
+        ):
             await client.call("GetItem", GET)
 
     assert len(server.requests) == 2
