@@ -242,9 +242,7 @@ async def test_expired_credentials_are_renewed_once(aws: pytest.MonkeyPatch) -> 
 
 async def test_credentials_that_stay_expired_are_said_to_be(aws: pytest.MonkeyPatch) -> None:
     async with canned_server(EXPIRED, EXPIRED, EXPIRED) as server, client_of(server, credentials=Renewable()) as client:
-        with pytest.raises(
-            Refused, match=r"The security token is expired\. The credentials .*renew them"
-        ):
+        with pytest.raises(Refused, match=r"The security token is expired\. The credentials .*renew them"):
             await client.call("GetItem", GET)
 
     assert len(server.requests) == 2

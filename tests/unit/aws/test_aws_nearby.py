@@ -17,7 +17,7 @@ class Keys:
     async def get(self) -> Credentials:
         return Credentials("key", "secret")
 
-    def reject(self) -> bool:
+    def reject(self, credentials: Credentials) -> bool:
         return False
 
 
