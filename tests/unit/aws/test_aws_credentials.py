@@ -128,8 +128,9 @@ async def test_concurrent_calls_renew_once(role: Role) -> None:
     assert set(keys) == {"ASIA1"}
 
 
-async def test_what_aws_took_for_expired_is_looked_for_anew(aws: pytest.MonkeyPatch) -> None:
-    """Such as an SSO session that was renewed in another shell."""
+@pytest.fixture
+def renewed(aws: pytest.MonkeyPatch) -> None:
+    """Credentials of which others are found when they are looked for again, such as by a login in another shell."""
     found = iter([ReadOnlyCredentials("OLD", "s", None), ReadOnlyCredentials("NEW", "s", None)])
 
     class Resolved:
@@ -137,6 +138,10 @@ async def test_what_aws_took_for_expired_is_looked_for_anew(aws: pytest.MonkeyPa
             return next(found)
 
     aws.setattr(Session, "get_credentials", lambda self: Resolved())
+
+
+@pytest.mark.usefixtures("renewed")
+async def test_what_aws_took_for_expired_is_looked_for_anew() -> None:
     chain = Chain()
     old = await chain.get()
     assert old.access_key == "OLD"
@@ -144,15 +149,9 @@ async def test_what_aws_took_for_expired_is_looked_for_anew(aws: pytest.MonkeyPa
     assert (await chain.get()).access_key == "NEW"
 
 
-async def test_what_was_replaced_already_is_not_looked_for_again(aws: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("renewed")
+async def test_what_was_replaced_already_is_not_looked_for_again() -> None:
     """As when a broadcast's posts are refused one after the other, all signed with what has expired."""
-    found = iter([ReadOnlyCredentials("OLD", "s", None), ReadOnlyCredentials("NEW", "s", None)])
-
-    class Resolved:
-        def get_frozen_credentials(self) -> ReadOnlyCredentials:
-            return next(found)
-
-    aws.setattr(Session, "get_credentials", lambda self: Resolved())
     chain = Chain()
     old = await chain.get()
     keys = []
