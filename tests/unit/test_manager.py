@@ -443,6 +443,16 @@ async def test_an_id_that_can_not_be_one_is_an_error_of_the_sender() -> None:
         await ConnectionManager().send_to("no id", "hello")
 
 
+async def test_a_refusal_of_the_one_post_is_the_senders_to_see() -> None:
+    process = Elsewhere()
+    await process.connect(ANN)
+    process.gateway.open(ANN)
+    process.gateway.refuse(ANN, status=403)
+
+    with backend.use(process.backend), pytest.raises(GatewayError, match="403"):
+        await ConnectionManager().send_to(ANN, "hello")
+
+
 async def test_what_is_no_text_names_nobody_and_is_said_before_anybody_is_sent_to() -> None:
     process, manager = Elsewhere(), ConnectionManager()
     await process.connect(ANN)
