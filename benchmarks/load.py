@@ -275,12 +275,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--idle", type=int, default=5000, help="silent connections (default: %(default)s)")
     parser.add_argument("--senders", type=int, default=100, help="connections that talk (default: %(default)s)")
     parser.add_argument("--rate", type=int, default=2000, help="messages a second (default: %(default)s)")
-    parser.add_argument(
-        "--route-rate",
-        type=int,
-        default=1000,
-        help="those of the hibernating route, each of which takes several times the work (default: %(default)s)",
-    )
     parser.add_argument("--seconds", type=float, default=10, help="of messages (default: %(default)s)")
     parser.add_argument("--results", type=Path, default=HERE / "results", help="directory of the JSON")
     parser.add_argument("--samples", type=int, default=1, help="loads of each stack (default: %(default)s)")
@@ -294,9 +288,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if hard != resource.RLIM_INFINITY and hard < wanted:
         parser.error(f"{wanted} open files are needed, and this system allows {hard}: choose fewer connections, --idle")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
-    rates = {True: chosen.rate, False: chosen.route_rate}
-    loads = {case: Load(chosen.idle, chosen.senders, rates[case.two_way], chosen.seconds) for case in CASES}
-    rows = [asyncio.run(measure(case, load_)) for _ in range(chosen.samples) for case, load_ in loads.items()]
+    load_ = Load(chosen.idle, chosen.senders, chosen.rate, chosen.seconds)
+    rows = [asyncio.run(measure(case, load_)) for _ in range(chosen.samples) for case in CASES]
     report("load", [Results("A stack in one process, its clients in another", rows)], Options(1, 0, chosen.results))
 
 

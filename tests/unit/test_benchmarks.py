@@ -91,10 +91,10 @@ def test_without_a_sample_there_is_no_median(tmp_path: Path) -> None:
 
 
 def test_a_load_loses_nothing(tmp_path: Path) -> None:
-    few = ("--idle", "20", "--senders", "4", "--rate", "100", "--route-rate", "24", "--seconds", "0.5")
+    few = ("--idle", "20", "--senders", "4", "--rate", "100", "--seconds", "0.5")
     (rows,) = tables("load", tmp_path, *few)
 
-    assert [(row["idle"], row["sent"], row["lost"]) for row in rows] == [(20, 50, 0), (20, 12, 0)]
+    assert [(row["idle"], row["sent"], row["lost"]) for row in rows] == [(20, 50, 0)] * 2
     assert all(row["CPU/message, µs"] > 0 for row in rows)
 
 
