@@ -15,6 +15,7 @@ from gatesocket import hibernation
 from gatesocket.conversation import BINARY_PREFIX, received
 from gatesocket.emulator.gateway import Close, Handshake, Refuse
 from gatesocket.emulator.in_process import InProcessGateway, NothingToReceive, Wire
+from gatesocket.emulator.quirks import Quirks
 from gatesocket.limits import INTEGRATION_SECONDS
 from gatesocket.registry.base import Registry
 from gatesocket.registry.memory import MemoryRegistry
@@ -40,6 +41,7 @@ class AsyncGatewayClient:
         registry: where connections are kept; None makes one in memory.
         settings: the deployment's settings; None reads the environment.
         function_timeout: seconds after which an invocation is given up.
+        quirks: settles what is not known of API Gateway (docs/emulator.md); None takes the likeliest.
 
     Raises:
         CannotHibernate: a route can't hibernate; the message names each place and its remedy.
@@ -55,6 +57,7 @@ class AsyncGatewayClient:
         registry: Registry | None = None,
         settings: Settings | None = None,
         function_timeout: float = INTEGRATION_SECONDS,
+        quirks: Quirks | None = None,
     ) -> None:
         hibernation.prepare(app)
         self.registry: Registry = MemoryRegistry() if registry is None else registry
@@ -66,6 +69,7 @@ class AsyncGatewayClient:
         self._app = app
         self._headers = dict(headers or {})
         self._function_timeout = function_timeout
+        self._quirks = quirks
         self._exit: AsyncExitStack
 
     async def __aenter__(self) -> Self:
@@ -77,6 +81,7 @@ class AsyncGatewayClient:
                 settings=self.settings,
                 domain_name=_HOST,
                 function_timeout=self._function_timeout,
+                quirks=self._quirks,
             )
             stack.push_async_callback(self.gateway.aclose)
             with unwrapped():

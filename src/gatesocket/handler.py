@@ -301,7 +301,14 @@ class WebSocketHandler:
 def _response(answer: Answer) -> dict[str, Any]:
     response: dict[str, Any] = {"statusCode": answer.status}
     if answer.headers:
-        response["headers"] = dict(answer.headers)
+        headers: dict[str, list[str]] = {}
+        for name, value in answer.headers:
+            headers.setdefault(name, []).append(value)
+        # In the form that has room for it only where a header, such as Set-Cookie, comes more than once.
+        if len(headers) < len(answer.headers):
+            response["multiValueHeaders"] = headers
+        else:
+            response["headers"] = dict(answer.headers)
     if answer.body:
         response["body"] = answer.body.decode("utf-8", "replace")
     return response

@@ -17,6 +17,9 @@ MESSAGE_BYTES: Final = 128 * 1024
 INTEGRATION_SECONDS: Final = 29
 """Seconds that API Gateway waits for the function; not raisable for WebSocket APIs (Quotas)."""
 
+INTEGRATION_MILLISECONDS: Final = 50
+"""The shortest time that an integration can be given, in milliseconds (Quotas)."""
+
 IDLE_SECONDS: Final = 10 * 60
 """Seconds without a message in either direction after which API Gateway closes with 1001 (Quotas)."""
 

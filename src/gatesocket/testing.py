@@ -17,6 +17,7 @@ from gatesocket.backend import use
 from gatesocket.conversation import BINARY_PREFIX, received
 from gatesocket.emulator.gateway import Close, Handshake, Refuse
 from gatesocket.emulator.in_process import InProcessGateway, NothingToReceive, Wire
+from gatesocket.emulator.quirks import Quirks
 from gatesocket.exceptions import ConfigurationError
 from gatesocket.limits import INTEGRATION_SECONDS
 from gatesocket.registry.base import Registry
@@ -54,6 +55,7 @@ class GatewayTestClient(TestClient):
         registry: where connections are kept; None makes one in memory.
         settings: the deployment's settings; None reads the environment.
         function_timeout: seconds after which an invocation is given up.
+        quirks: settles what is not known of API Gateway (docs/emulator.md); None takes the likeliest.
 
     Raises:
         CannotHibernate: a route can't hibernate; the message names each place and its remedy.
@@ -78,12 +80,14 @@ class GatewayTestClient(TestClient):
         registry: Registry | None = None,
         settings: Settings | None = None,
         function_timeout: float = INTEGRATION_SECONDS,
+        quirks: Quirks | None = None,
     ) -> None:
         hibernation.prepare(app)
         self.registry: Registry = MemoryRegistry() if registry is None else registry
         """Where the connections of this client are kept."""
         self._settings = settings or Settings()
         self._function_timeout = function_timeout
+        self._quirks = quirks
         self._raise_server_exceptions = raise_server_exceptions
         self._gateway: InProcessGateway | None = None
         self._holders = 0
@@ -185,6 +189,7 @@ class GatewayTestClient(TestClient):
             settings=self._settings,
             domain_name=self.base_url.host,
             function_timeout=self._function_timeout,
+            quirks=self._quirks,
         )
 
     async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -337,7 +342,9 @@ def denial_of(refusal: Refuse, said: tuple[int, str] | None) -> WebSocketDenialR
     """Make the exception that a refused handshake is to a test; *said* is the app's own close."""
     # Its base is the Response of whichever httpx Starlette has found.
     response: Any = WebSocketDenialResponse
-    denial: WebSocketDenialResponse = response(status_code=refusal.status, content=refusal.body.encode())
+    denial: WebSocketDenialResponse = response(
+        status_code=refusal.status, headers=list(refusal.headers), content=refusal.body.encode()
+    )
     # Without a close of the app, what a browser reports of a handshake that failed.
     denial.code, denial.reason = said or (1006, "")
     return denial

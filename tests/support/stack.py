@@ -14,7 +14,7 @@ from gatesocket.emulator.api import Api, Route
 from gatesocket.emulator.connections import Connections
 from gatesocket.emulator.dev import bind
 from gatesocket.emulator.effects import Invoke
-from gatesocket.emulator.gateway import Gateway
+from gatesocket.emulator.gateway import Gateway, Quirks
 from gatesocket.emulator.http_api import HttpRequest, HttpResponse
 from gatesocket.emulator.ids import random_id
 from gatesocket.emulator.server import Application, Server
@@ -41,12 +41,13 @@ class LittleStack:
             {key: Route("F") for key in ("$connect", "$default", "$disconnect")},
         )
     )
+    quirks: Quirks | None = None
     events: "asyncio.Queue[dict[str, Any]]" = field(default_factory=asyncio.Queue)
     """Every event that the function got."""
     requests: list[tuple[HttpRequest, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.connections = Connections(Gateway(self.api, new_id=random_id), self._invoke)
+        self.connections = Connections(Gateway(self.api, new_id=random_id, quirks=self.quirks), self._invoke)
 
     async def request(self, request: HttpRequest, path: str) -> HttpResponse:
         self.requests.append((request, path))

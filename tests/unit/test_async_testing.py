@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 
 import pytest
-from fastapi import FastAPI, WebSocket, WebSocketDisconnect
+from fastapi import FastAPI, Response, WebSocket, WebSocketDisconnect
 from starlette.testclient import WebSocketDenialResponse
 
 from gatesocket import ConnectionManager
 from gatesocket.async_testing import AsyncGatewayClient, NothingToReceive
 from gatesocket.backend import use
+from gatesocket.emulator.quirks import Quirks
 from gatesocket.exceptions import ConfigurationError
 from gatesocket.settings import Settings
 
@@ -100,6 +101,18 @@ async def test_a_refused_handshake_is_a_denial(app: FastAPI) -> None:
             async with client.websocket_connect("/refuse"):
                 pass
     assert (refused.value.status_code, refused.value.code) == (403, 4001)
+
+
+async def test_a_quirk_of_api_gateway_can_be_settled_otherwise(app: FastAPI) -> None:
+    @app.websocket("/authenticate")
+    async def authenticate(websocket: WebSocket) -> None:
+        await websocket.send_denial_response(Response(status_code=401, headers={"WWW-Authenticate": "Bearer"}))
+
+    async with AsyncGatewayClient(app, quirks=Quirks(refusal_carries_headers=True)) as client:
+        with pytest.raises(WebSocketDenialResponse) as refused:
+            async with client.websocket_connect("/authenticate"):
+                pass
+    assert refused.value.headers["WWW-Authenticate"] == "Bearer"
 
 
 async def test_json_and_in_the_agreed_form_bytes(app: FastAPI) -> None:

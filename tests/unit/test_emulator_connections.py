@@ -1,7 +1,7 @@
 """The shell around the gateway model, driven by scripted clients and scripted functions."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 from gatesocket.clock import milliseconds
 from gatesocket.emulator.answers import Answer, Failed, Returned
 from gatesocket.emulator.api import Api, Route
-from gatesocket.emulator.connections import TEXT, Connections
+from gatesocket.emulator.connections import Connections
 from gatesocket.emulator.effects import Invoke
 from gatesocket.emulator.gateway import Gateway, Handshake
 from gatesocket.emulator.ids import random_id
@@ -57,8 +57,8 @@ class Browser:
     def accept(self, subprotocol: str | None) -> None:
         self._outgoing.put_nowait(("accept", subprotocol))
 
-    def refuse(self, status: int, body: str, content_type: str = TEXT) -> None:
-        self._outgoing.put_nowait(("refuse", status, body, content_type))
+    def refuse(self, status: int, body: str, headers: Sequence[tuple[str, str]] = ()) -> None:
+        self._outgoing.put_nowait(("refuse", status, body, tuple(headers)))
 
     def send(self, text: str) -> None:
         self._outgoing.put_nowait(("send", text))
@@ -113,7 +113,7 @@ async def test_the_handshake_waits_for_the_function(world: World) -> None:
 async def test_a_refused_client_gets_the_functions_status(world: World) -> None:
     browser = Browser(world.connections)
     await world.functions.next("$connect", Returned({"statusCode": 401, "body": "no"}))
-    assert await browser.heard() == ("refuse", 401, "no", TEXT)
+    assert await browser.heard() == ("refuse", 401, "no", ())
 
 
 async def test_a_handshake_that_nobody_is_asked_about_is_accepted_at_once() -> None:

@@ -129,7 +129,7 @@ def test_the_websocket_api_has_its_routes(described: Describe) -> None:
     assert api is not None
     assert (api.stage, api.region, api.domain_name) == ("prod", "eu-west-1", "127.0.0.1:8000")
     assert api.selection_expression == "$request.body.action"
-    assert api.routes == {"$connect": Route("Function"), "join": Route("Function")}
+    assert api.routes == {"$connect": Route("Function"), "join": Route("Function", selects_response=True)}
     assert api.stage_variables == {"colour": "red"}
 
 
@@ -153,6 +153,22 @@ def test_a_route_answers_only_with_both_an_expression_and_a_response(described: 
     api = described(SAM + FUNCTION + WEBSOCKET_API + response % "ApiConnectRoute").api
     assert api is not None
     assert not api.routes["$connect"].two_way
+
+
+def test_a_route_has_the_time_of_its_integration(described: Describe) -> None:
+    api = described(
+        SAM + FUNCTION + WEBSOCKET_API.replace("{FunctionArn", "{IntegrationTimeout: 1500, FunctionArn")
+    ).api
+    assert api is not None
+    assert [route.timeout for route in api.routes.values()] == [1500, 1500]
+
+
+def test_a_time_that_api_gateway_does_not_take_is_refused(described: Describe, tmp_path: Path) -> None:
+    text = SAM + FUNCTION + WEBSOCKET_API.replace("{FunctionArn", "{IntegrationTimeout: 60000, FunctionArn")
+    with pytest.raises(ConfigurationError) as refused:
+        described(text)
+    expected = "ApiConnectIntegration: expected a TimeoutInMillis of 50 to 29000, got 60000"
+    assert str(refused.value).endswith(expected)
 
 
 def test_connect_has_its_authorizer(described: Describe) -> None:

@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.parser.models import (
 )
 from pydantic import BaseModel
 
-from gatesocket.emulator.gateway import Api, Gateway, Handshake, Invoke, Returned, Route
+from gatesocket.emulator.gateway import Api, Gateway, Handshake, Invoke, Quirks, Returned, Route
 
 EVENTS = Path(__file__).parent.parent / "events"
 MODELS: dict[str, type[BaseModel]] = {
@@ -93,6 +93,16 @@ def test_a_trace_id_has_the_time_and_96_bits() -> None:
 
 def test_without_a_query_the_event_has_no_query_keys() -> None:
     assert not {"queryStringParameters", "multiValueQueryStringParameters"} & connect_event().keys()
+
+
+def test_the_query_is_decoded_or_as_the_quirk_says_not() -> None:
+    asked = Handshake((), (("a b", "c&d"),), "192.0.2.1")
+    for quirks, query in ((Quirks(), {"a b": "c&d"}), (Quirks(query_is_decoded=False), {"a%20b": "c%26d"})):
+        gateway = Gateway(API, new_id=ids_of_the_recorded_events().__next__, quirks=quirks)
+        _, (effect,) = gateway.handshake(asked, now=CONNECTED_AT)
+        assert isinstance(effect, Invoke)
+        event: Any = effect.event
+        assert event["queryStringParameters"] == query
 
 
 def test_a_header_sent_twice_keeps_its_last_value_and_all_its_values() -> None:

@@ -116,6 +116,27 @@ class TestHandshake:
         assert isinstance(refusal, Refuse)
         assert not refusal.body
 
+    def test_a_refusal_drops_headers_or_as_the_quirk_says_carries_them(self) -> None:
+        answer = {
+            "statusCode": 401,
+            "headers": {"WWW-Authenticate": "Bearer", "Content-Length": "7", "set-cookie": "lost=1"},
+            "multiValueHeaders": {"Set-Cookie": ["a=1", "b=2"]},
+        }
+        refusal = connect_answered(Returned(answer))
+        assert isinstance(refusal, Refuse)
+        assert refusal.headers == ()
+        refusal = connect_answered(Returned(answer), Quirks(refusal_carries_headers=True))
+        assert isinstance(refusal, Refuse)
+        assert refusal.headers == (("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("WWW-Authenticate", "Bearer"))
+
+    @pytest.mark.parametrize("header", [("X", "a\r\nY: b"), ("X Y", "a"), ("X", "\u2713")])
+    def test_a_refusal_that_is_to_carry_what_no_header_can_be_is_502(self, header: tuple[str, str]) -> None:
+        answer = Returned({"statusCode": 401, "headers": dict([header])})
+        refusal = connect_answered(answer, Quirks(refusal_carries_headers=True))
+        assert isinstance(refusal, Refuse)
+        assert (refusal.status, refusal.headers) == (502, ())
+        assert refusal.why == "$connect answered a header that HTTP can't carry"
+
     def test_an_exception_is_502_and_tells_the_client_nothing_of_it(self) -> None:
         refusal = connect_answered(CRASH)
         assert isinstance(refusal, Refuse)
@@ -154,6 +175,19 @@ class TestHandshake:
         assert (refusal.connection_id, refusal.status) == (connection_id, 504)
         assert json.loads(refusal.body)["message"] == "Endpoint request timed out"
         assert gateway.answered(connect.invocation_id, OK, now=T0 + 30 * SECOND) == []
+
+    def test_an_integration_s_own_time_holds_instead(self) -> None:
+        gateway = make_gateway({"$connect": Route("f", timeout=1500), "$default": Route("f", timeout=50)})
+        connection_id, connect = begin(gateway)
+        assert gateway.next_deadline() == T0 + 1500
+        assert gateway.answered(connect.invocation_id, OK, now=T0) == [Accept(connection_id, None)]
+        gateway.frame(connection_id, "x", now=T0)
+        assert gateway.next_deadline() == T0 + 50
+        _, other = gateway.handshake(CLIENT, now=T0)
+        assert other
+        refusal = gateway.tick(now=T0 + 1500)[-1]
+        assert isinstance(refusal, Refuse)
+        assert refusal.why == "$connect took longer than 1.5 s"
 
     @pytest.mark.parametrize(
         ("response", "subprotocol"),
@@ -404,6 +438,15 @@ class TestAnswerToAMessage:
         assert self.answered(Returned({"statusCode": 200, "body": "hi"}), two_way=True) == ["hi"]
         assert self.answered(Returned({"statusCode": 200}), two_way=True) == []
 
+    def test_of_a_route_without_a_route_response_is_discarded_or_as_the_quirk_says_sent(self) -> None:
+        for quirks, sent in ((Quirks(), []), (Quirks(expression_alone_replies=True), ["hi"])):
+            gateway = make_gateway({"$default": Route("f", selects_response=True)}, quirks)
+            connection_id, _ = gateway.handshake(CLIENT, now=T0)
+            message = invocation(gateway.frame(connection_id, "x", now=T0))
+            answer = Returned({"statusCode": 200, "body": "hi"})
+            effects = gateway.answered(message.invocation_id, answer, now=T0)
+            assert effects == [SendText(connection_id, text) for text in sent]
+
     def test_of_a_two_way_route_is_sent_with_an_error_status_or_as_the_quirk_says_not(self) -> None:
         error = Returned({"statusCode": 500, "body": "sorry"})
         assert self.answered(error, two_way=True) == ["sorry"]
@@ -601,6 +644,12 @@ class TestManagementAPI:
         assert (response.status, effects) == (413, [])
         assert response.headers["x-amzn-ErrorType"] == "PayloadTooLargeException"
         assert gateway.manage("POST", connection_id, b"x" * MESSAGE_BYTES, now=T0)[0].status == 200
+
+    def test_a_quirk_says_how_large_a_post_may_be(self) -> None:
+        gateway = make_gateway(quirks=Quirks(largest_post_bytes=FRAME_BYTES))
+        connection_id = open_connection(gateway)
+        assert gateway.manage("POST", connection_id, b"x" * (FRAME_BYTES + 1), now=T0)[0].status == 413
+        assert gateway.manage("POST", connection_id, b"x" * FRAME_BYTES, now=T0)[0].status == 200
 
     def test_post_of_what_is_no_text_is_refused_or_as_the_quirk_says_mended(self) -> None:
         gateway = make_gateway()

@@ -13,6 +13,7 @@ from websockets.frames import Frame, Opcode
 
 from gatesocket.emulator import server as server_module
 from gatesocket.emulator.dev import bind
+from gatesocket.emulator.quirks import Quirks
 from gatesocket.emulator.server import Application, Server
 from support.stack import LittleStack, serving
 
@@ -67,6 +68,17 @@ async def test_a_refused_handshake_has_the_functions_status_and_body() -> None:
     assert (refused.value.response.status_code, refused.value.response.body) == (401, b"no token")
 
 
+async def test_a_refused_handshake_has_the_functions_headers_if_a_quirk_says_so() -> None:
+    answer = {"statusCode": 401, "body": "{}", "headers": {"WWW-Authenticate": "Bearer", "content-type": "x/y"}}
+    for carries, authenticate, content_type in ((False, None, "text/plain; charset=utf-8"), (True, "Bearer", "x/y")):
+        stack = LittleStack(lambda event: answer, quirks=Quirks(refusal_carries_headers=carries))
+        async with serving(stack) as address:
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(f"ws://{address}/prod")
+        headers = refused.value.response.headers
+        assert (headers.get("WWW-Authenticate"), headers.get_all("Content-Type")) == (authenticate, [content_type])
+
+
 async def test_a_subprotocol_is_what_the_function_answers() -> None:
     answer = {"statusCode": 200, "headers": {"Sec-WebSocket-Protocol": "chat"}}
     async with (
@@ -79,6 +91,29 @@ async def test_a_subprotocol_is_what_the_function_answers() -> None:
 async def test_the_gateway_accepts_no_compression() -> None:
     async with serving(LittleStack(accept)) as address, connect(f"ws://{address}/prod") as client:
         assert client.protocol.extensions == []
+
+
+async def test_the_gateway_accepts_compression_if_a_quirk_says_so() -> None:
+    stack = LittleStack(accept, quirks=Quirks(accepts_compression=True))
+    async with serving(stack) as address, connect(f"ws://{address}/prod") as client:
+        assert [extension.name for extension in client.protocol.extensions] == ["permessage-deflate"]
+        identifier = await connection_id(stack)
+        await client.send("hello " * 1000)
+        assert (await stack.events.get())["body"] == "hello " * 1000
+        stack.connections.manage("POST", identifier, b"hello")
+        assert await client.recv() == "hello"
+
+
+@pytest.mark.parametrize(("quirks", "sizes"), [(Quirks(), [32768, 7232]), (Quirks(sent_frame_bytes=40000), [40000])])
+async def test_a_long_post_comes_in_several_frames(quirks: Quirks, sizes: list[int]) -> None:
+    stack = LittleStack(accept, quirks=quirks)
+    async with serving(stack) as address, connect(f"ws://{address}/prod") as client:
+        # The euro sign that stands across the end of the first frame is one character again.
+        text = "x" * 32767 + "€" + "y" * (40000 - 32767 - 3)
+        stack.connections.manage("POST", await connection_id(stack), text.encode())
+        parts = [part async for part in client.recv_streaming(decode=False)]
+        assert [len(part) for part in parts] == sizes
+        assert b"".join(parts).decode() == text
 
 
 async def test_pings_are_answered_and_no_events() -> None:

@@ -193,7 +193,7 @@ async def test_a_client_without_an_address_is_local() -> None:
         asked.append(arguments)
 
     config, server_state = Config(admit, ws_max_size=1000), ServerState()
-    socket = websocket.GatewaySocket(admit, config=config, server_state=server_state)
+    socket = websocket.GatewaySocket(admit, quirks=Quirks(), config=config, server_state=server_state)
     socket.connection_made(Nowhere())
     socket.data_received(HANDSHAKE)
     ((_, path, query, handshake),) = asked

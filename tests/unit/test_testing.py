@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from gatesocket import ConfigurationError, ConnectionManager, GatesocketError, RegistryError
 from gatesocket.emulator.ids import random_id
+from gatesocket.emulator.quirks import Quirks
 from gatesocket.registry.base import Busy, Entry, Lease, Taken
 from gatesocket.registry.memory import MemoryRegistry
 from gatesocket.settings import Settings
@@ -375,6 +376,23 @@ class TestAsApiGateway:
         ):
             pytest.fail("there is no such route")
         assert (refused.value.status_code, refused.value.code) == (403, 1000)
+
+    def test_a_denial_response_has_the_apps_headers_if_a_quirk_says_so(self) -> None:
+        app = FastAPI()
+
+        @app.websocket("/ws")
+        async def route(websocket: WebSocket) -> None:
+            denial = Response(status_code=401, headers={"WWW-Authenticate": "Bearer"})
+            denial.set_cookie("a", "1")
+            denial.set_cookie("b", "2")
+            await websocket.send_denial_response(denial)
+
+        for carries, cookies in ((False, []), (True, ["a=1; Path=/; SameSite=lax", "b=2; Path=/; SameSite=lax"])):
+            client = GatewayTestClient(app, quirks=Quirks(refusal_carries_headers=carries))
+            with pytest.raises(WebSocketDenialResponse) as refused, client.websocket_connect("/ws"):
+                pass
+            assert ("www-authenticate" in refused.value.headers) == carries
+            assert refused.value.headers.get_list("set-cookie") == cookies
 
     def test_a_denial_response_has_the_code_that_a_browser_reports(self) -> None:
         app = FastAPI()

@@ -9,6 +9,24 @@ __all__ = ["Answer", "Failed", "ProxyResponse", "Returned", "read"]
 
 _FINAL_STATUSES = range(200, 600)
 _SUBPROTOCOL = "sec-websocket-protocol"
+_OWN: Final = frozenset(
+    {
+        "connection",
+        "content-length",
+        "date",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        _SUBPROTOCOL,
+    }
+)
+"""Headers of a handshake's answer that are the server's, whatever a function says of them."""
+
+_FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""How an HTTP header can be called (RFC 9110, section 5.1)."""
+
 _FIELD_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 """What an HTTP header can say (RFC 9110, section 5.5)."""
 
@@ -33,12 +51,19 @@ Answer = Returned | Failed
 
 @dataclass(frozen=True, slots=True)
 class ProxyResponse:
-    """The part of a Lambda proxy response that a WebSocket API honours; other headers are dropped."""
+    """The part of a Lambda proxy response that a WebSocket API honours, or may honour."""
 
     status: int
     subprotocol: str | None
     """`Sec-WebSocket-Protocol`, exactly as answered."""
     body: str | None
+    headers: tuple[tuple[str, str], ...] = ()
+    """The others, as answered. They are dropped, unless a quirk has a refusal carry them."""
+
+    @property
+    def fits_http(self) -> bool:
+        """Whether `headers` can be sent as they are."""
+        return all(_FIELD_NAME.fullmatch(name) and _FIELD_VALUE.fullmatch(value) for name, value in self.headers)
 
     @property
     def succeeded(self) -> bool:
@@ -57,17 +82,24 @@ def read(value: object) -> ProxyResponse | None:
     status, body = value.get("statusCode"), value.get("body")
     if type(status) is not int or status not in _FINAL_STATUSES or not isinstance(body, str | None):
         return None
-    subprotocol = _subprotocol(value)
+    headers = _headers(value)
+    subprotocol = next((", ".join(values) for name, values in headers if name.lower() == _SUBPROTOCOL), None)
     if subprotocol is not None and not _FIELD_VALUE.fullmatch(subprotocol):
         return None
-    return ProxyResponse(status, subprotocol, body)
+    others = tuple((name, each) for name, values in headers if name.lower() not in _OWN for each in values)
+    return ProxyResponse(status, subprotocol, body, others)
 
 
-def _subprotocol(response: Mapping[str, Any]) -> str | None:
+def _headers(response: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """Return each header with its values."""
+    found: list[tuple[str, list[str]]] = []
+    known: set[str] = set()
     # Where both forms name a header, the one with many values holds, as in REST APIs.
-    for headers in (response.get("multiValueHeaders"), response.get("headers")):
-        if isinstance(headers, Mapping):
-            for name, value in headers.items():
-                if str(name).lower() == _SUBPROTOCOL:
-                    return ", ".join(value) if isinstance(value, list) else str(value)
-    return None
+    for form in (response.get("multiValueHeaders"), response.get("headers")):
+        headers = form if isinstance(form, Mapping) else {}
+        new = {str(name): value for name, value in headers.items() if str(name).lower() not in known}
+        known |= {name.lower() for name in new}
+        found += [
+            (name, [str(v) for v in value] if isinstance(value, list) else [str(value)]) for name, value in new.items()
+        ]
+    return found

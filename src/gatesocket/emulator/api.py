@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from gatesocket.emulator.throttle import RateLimit
 from gatesocket.exceptions import ConfigurationError
+from gatesocket.limits import INTEGRATION_SECONDS
 
 __all__ = ["CONNECT", "DEFAULT", "DISCONNECT", "Api", "Authorizer", "Route"]
 
@@ -43,8 +44,12 @@ class Route:
     two_way: bool = False
     """Whether the function's answer goes to the client: the route has a response selection expression and a
     RouteResponse (facts sheet, section 3)."""
+    selects_response: bool = False
+    """Whether the route has the expression, be there a RouteResponse or not: a quirk says if that is enough."""
     authorizer: Authorizer | None = None
     """Who decides on handshakes; of other routes than `$connect` it is never asked (facts sheet, section 9)."""
+    timeout: int = INTEGRATION_SECONDS * 1000
+    """Milliseconds that API Gateway waits for the answer: the integration's own limit, if it has one."""
     limit: RateLimit | None = None
     """The stage's own throttling of the route; None leaves it to the account's quotas."""
 

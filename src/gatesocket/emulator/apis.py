@@ -10,7 +10,7 @@ from gatesocket.emulator.reader import Reader, api_id
 from gatesocket.emulator.resources import ACCOUNT
 from gatesocket.emulator.throttle import RateLimit
 from gatesocket.exceptions import ConfigurationError
-from gatesocket.limits import REQUESTS_BURST, REQUESTS_PER_SECOND
+from gatesocket.limits import INTEGRATION_MILLISECONDS, INTEGRATION_SECONDS, REQUESTS_BURST, REQUESTS_PER_SECOND
 
 __all__ = ["http_routes", "websocket_api"]
 
@@ -67,7 +67,8 @@ def _routes(reader: Reader, identifier: str, stage: Mapping[str, Any]) -> Iterat
         if properties.get("RequestModels"):
             reader.note(logical_id, "its request models aren't checked: every message passes")
         key = properties["RouteKey"]
-        two_way = logical_id in answering and "RouteResponseSelectionExpression" in properties
+        selects_response = "RouteResponseSelectionExpression" in properties
+        two_way = logical_id in answering and selects_response
         integration = _integration(reader, logical_id)
         target: str | None = integration
         if forwarding(reader, integration) is None:
@@ -77,13 +78,15 @@ def _routes(reader: Reader, identifier: str, stage: Mapping[str, Any]) -> Iterat
             target = None
         elif two_way:
             reader.note(logical_id, "what the queue answers isn't sent to clients")
-            two_way = False
+            two_way = selects_response = False
         if target:
             yield (
                 key,
                 Route(
                     function=target,
                     two_way=two_way,
+                    selects_response=selects_response,
+                    timeout=_timeout(reader, integration),
                     authorizer=_authorizer(reader, logical_id, properties),
                     limit=_limit(stage, key),
                 ),
@@ -106,6 +109,22 @@ def _authorizer(reader: Reader, route: str, properties: Mapping[str, Any]) -> Au
         case kind:
             reader.note(route, f"its authorization by {kind} isn't checked: every client passes")
             return None
+
+
+def _timeout(reader: Reader, integration: str) -> int:
+    """Return how long API Gateway waits for an integration, in milliseconds.
+
+    Raises:
+        ConfigurationError: API Gateway takes no such limit.
+    """
+    longest = INTEGRATION_SECONDS * 1000
+    timeout = int(reader.properties(integration).get("TimeoutInMillis", longest))
+    if not INTEGRATION_MILLISECONDS <= timeout <= longest:
+        where = f"{reader.template.where(integration)}: {integration}"
+        raise ConfigurationError(
+            f"{where}: expected a TimeoutInMillis of {INTEGRATION_MILLISECONDS} to {longest}, got {timeout}"
+        )
+    return timeout
 
 
 def _limit(stage: Mapping[str, Any], key: str) -> RateLimit | None:

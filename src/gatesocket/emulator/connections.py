@@ -5,9 +5,9 @@ invocations take time; none waits for another, and a slow one holds nothing up.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Protocol
 from urllib.parse import parse_qsl
 
 from gatesocket.clock import milliseconds
@@ -27,13 +27,10 @@ from gatesocket.emulator.gateway import (
     SendText,
 )
 
-__all__ = ["TEXT", "Client", "Connections", "Socket"]
+__all__ = ["Client", "Connections", "Socket"]
 
 Invoker = Callable[[Invoke], Awaitable[Answer]]
 """Runs the function that an effect names, and returns what it answered. Never raises."""
-
-TEXT: Final = "text/plain; charset=utf-8"
-"""What a refusal's body is unless it is said."""
 
 
 class Socket(Protocol):
@@ -52,8 +49,8 @@ class Socket(Protocol):
         """Answer the handshake with 101, and with *subprotocol* unless it is None."""
         ...
 
-    def refuse(self, status: int, body: str, content_type: str = TEXT) -> None:
-        """Answer the handshake with *status*."""
+    def refuse(self, status: int, body: str, headers: Sequence[tuple[str, str]] = ()) -> None:
+        """Answer the handshake with *status*; unless *headers* say otherwise, the body is plain text."""
         ...
 
     def send(self, text: str) -> None:
@@ -191,8 +188,8 @@ class Connections:
                 self._sockets[connection_id].send(text)
             case Accept(connection_id, subprotocol):
                 self._sockets[connection_id].accept(subprotocol)
-            case Refuse(connection_id, status, body):
-                self._sockets.pop(connection_id).refuse(status, body)
+            case Refuse(connection_id, status, body, _, headers):
+                self._sockets.pop(connection_id).refuse(status, body, headers)
             case _:
                 self._sockets.pop(effect.connection_id).close(effect.code, effect.reason)
 

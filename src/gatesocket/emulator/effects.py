@@ -36,6 +36,8 @@ class Refuse:
     body: str
     why: str = ""
     """What the client isn't told, for the log; empty where the function's own answer says it."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """The function's own, where a quirk says that they reach the client."""
 
 
 @dataclass(frozen=True, slots=True)

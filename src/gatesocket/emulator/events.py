@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final, Literal, NotRequired, TypedDict
+from urllib.parse import quote
 
 from gatesocket.emulator.api import CONNECT, DISCONNECT, Api
 from gatesocket.events import Identity, RequestContext, WebSocketEvent
@@ -60,6 +61,10 @@ class Handshake:
         if user_agent is None:
             return {"sourceIp": self.source_ip}
         return {"userAgent": user_agent, "sourceIp": self.source_ip}
+
+    def with_encoded_query(self) -> "Handshake":
+        """Return the same, with its query percent-encoded."""
+        return replace(self, query=tuple((quote(name, safe=""), quote(value, safe="")) for name, value in self.query))
 
     def header(self, name: str) -> str | None:
         """Return the last value of a header, whatever its case; None if it wasn't sent."""

@@ -12,7 +12,8 @@ comes (section 6).
 from collections.abc import Callable
 from typing import Final
 
-from gatesocket.emulator.answers import Answer, Failed, Returned, read
+from gatesocket.emulator import replies
+from gatesocket.emulator.answers import Answer, Failed, Returned
 from gatesocket.emulator.api import CONNECT, DEFAULT, DISCONNECT, Api, Authorizer, Route
 from gatesocket.emulator.authorizer import Denied, judge, lacks_identity
 from gatesocket.emulator.close_codes import ABNORMAL, GOING_AWAY, MESSAGE_TOO_BIG, NO_STATUS, NORMAL, UNSUPPORTED_DATA
@@ -104,11 +105,14 @@ class Gateway:
         is one, and `$connect` then (section 9). Without a `$connect` route the handshake is accepted at once
         (section 2).
         """
+        if not self.quirks.query_is_decoded:
+            request = request.with_encoded_query()
         connection = Connection(self._new_id(), request.identity, connected_at=now, last_active_at=now)
         self._connections[connection.id] = connection
         if not self._admission.of_connection(now, CONNECT):
-            refusal = error_frame(TOO_MANY_REQUESTS, connection.id, self._new_id())
-            return connection.id, self._refuse(connection, 429, refusal, "too many new connections in a second")
+            body = error_frame(TOO_MANY_REQUESTS, connection.id, self._new_id())
+            refusal = Refuse(connection.id, 429, body, "too many new connections in a second")
+            return connection.id, self._refuse(connection, refusal)
         route = self.api.routes.get(CONNECT)
         if route is None:
             return connection.id, self._accept(connection, None, now)
@@ -183,7 +187,7 @@ class Gateway:
     def answered(self, invocation_id: str, answer: Answer, *, now: int) -> list[Effect]:
         """Take a function's answer.
 
-        It has no effect if API Gateway no longer waits for it: it took longer than 29 s, its connection is
+        It has no effect if API Gateway no longer waits for it: it took too long, its connection is
         gone, or it answers `$disconnect`.
         """
         invocation = self._invocations.pop(invocation_id, None)
@@ -231,7 +235,7 @@ class Gateway:
     # What time does.
 
     def tick(self, *, now: int) -> list[Effect]:
-        """Do what is due: 29 s of an integration, 10 min without a message, 2 h of a connection."""
+        """Do what is due: the time of an integration, 10 min without a message, 2 h of a connection."""
         effects: list[Effect] = []
         while (due := self._deadlines.pop(now)) is not None:
             if isinstance(due, Idle):
@@ -263,7 +267,7 @@ class Gateway:
 
     def _deny(self, connection: Connection, denied: Denied, request_id: str) -> list[Effect]:
         body = error_frame(_DENIALS.get(denied.status, INTEGRATION_FAILED), connection.id, request_id)
-        return self._refuse(connection, denied.status, body, denied.why)
+        return self._refuse(connection, Refuse(connection.id, denied.status, body, denied.why))
 
     def _move(self, connection: Connection, trigger: Trigger) -> State:
         state = connection.move(trigger)
@@ -278,10 +282,10 @@ class Gateway:
         self._touch(connection, now)
         return [Accept(connection.id, subprotocol)]
 
-    def _refuse(self, connection: Connection, status: int, body: str, why: str = "") -> list[Effect]:
+    def _refuse(self, connection: Connection, refusal: Refuse) -> list[Effect]:
         abandoned = connection.state is State.ABANDONED
         self._move(connection, Trigger.REFUSED)
-        return [] if abandoned else [Refuse(connection.id, status, body, why)]
+        return [] if abandoned else [refusal]
 
     def _close(self, connection: Connection, code: int, reason: str, now: int) -> list[Effect]:
         self._move(connection, Trigger.CLOSED)
@@ -305,7 +309,9 @@ class Gateway:
 
     def _await(self, invocation: Invocation | Authorization, now: int) -> None:
         self._invocations[invocation.id] = invocation
-        self._deadlines.set(Pending(invocation.id), now + INTEGRATION_SECONDS * 1000)
+        # Of an authorizer's time no template says anything.
+        limit = invocation.route.timeout if isinstance(invocation, Invocation) else INTEGRATION_SECONDS * 1000
+        self._deadlines.set(Pending(invocation.id), now + limit)
 
     def _authorizer_answered(
         self, connection: Connection, authorization: Authorization, answer: Answer, now: int
@@ -320,33 +326,16 @@ class Gateway:
     def _connect_answered(
         self, connection: Connection, invocation: Invocation, answer: Answer, now: int
     ) -> list[Effect]:
-        """Map the answer to `$connect` onto the handshake (section 2)."""
-        failure = error_frame(INTEGRATION_FAILED, connection.id, invocation.id)
-        if isinstance(answer, Failed):
-            return self._refuse(connection, 502, failure)
-        response = read(answer.value)
-        if response is None:
-            why = "$connect answered no proxy response, which has an integer statusCode and a text body, if any"
-            return self._refuse(connection, self.quirks.malformed_connect_status, failure, why)
-        if response.succeeded:
-            return self._accept(connection, response.subprotocol, now)
-        body = (response.body or "") if self.quirks.refusal_carries_body else ""
-        return self._refuse(connection, response.status, body)
+        verdict = replies.to_handshake(answer, connection.id, invocation.id, self.quirks)
+        if isinstance(verdict, Refuse):
+            return self._refuse(connection, verdict)
+        return self._accept(connection, verdict.subprotocol, now)
 
     def _message_answered(
         self, connection: Connection, invocation: Invocation, answer: Answer, now: int
     ) -> list[Effect]:
-        """Map the answer to a message onto the connection (section 3): only a two-way route's is sent."""
-        if isinstance(answer, Failed):
-            return self._send_error(connection, INTEGRATION_FAILED, invocation.id, now)
-        if not invocation.route.two_way:
-            return []
-        response = read(answer.value)
-        if response is None:
-            return self._send_error(connection, INTEGRATION_FAILED, invocation.id, now)
-        if not response.body or not (response.succeeded or self.quirks.error_status_carries_body):
-            return []
-        return self._send(connection, response.body, now)
+        text = replies.to_message(answer, invocation.route, connection.id, invocation.id, self.quirks)
+        return [] if text is None else self._send(connection, text, now)
 
     def _time_out(self, invocation: Invocation | Authorization, now: int) -> list[Effect]:
         connection = self._connections.get(invocation.connection_id)
@@ -357,8 +346,8 @@ class Gateway:
             return self._deny(connection, denied, invocation.id)
         if invocation.route_key == CONNECT:
             body = error_frame(INTEGRATION_SLOW, connection.id, invocation.id)
-            why = f"$connect took longer than {INTEGRATION_SECONDS} s"
-            return self._refuse(connection, self.quirks.connect_timeout_status, body, why)
+            why = f"$connect took longer than {invocation.route.timeout / 1000:g} s"
+            return self._refuse(connection, Refuse(connection.id, self.quirks.connect_timeout_status, body, why))
         return self._send_error(connection, INTEGRATION_SLOW, invocation.id, now)
 
     # What goes to a client.
@@ -366,7 +355,7 @@ class Gateway:
     def _post(
         self, connection: Connection, body: bytes, now: int, buffered: int
     ) -> tuple[ManagementResponse, list[Effect]]:
-        if len(body) > MESSAGE_BYTES:
+        if len(body) > min(self.quirks.largest_post_bytes, MESSAGE_BYTES):
             return refusal(413, "PayloadTooLargeException", "Payload too large"), []
         if buffered + len(body) > self.quirks.client_buffer_bytes:
             return refusal(429, "LimitExceededException", "The client reads too slowly: its buffer is full"), []

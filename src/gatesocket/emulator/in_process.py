@@ -40,6 +40,7 @@ from gatesocket.emulator.gateway import (
     Handshake,
     Invoke,
     ManagementResponse,
+    Quirks,
     Refuse,
     Returned,
     Route,
@@ -99,6 +100,7 @@ class InProcessGateway:
         settings: the deployment's settings; None reads the environment.
         domain_name: the host that events name.
         function_timeout: seconds after which an invocation is given up, as Lambda does.
+        quirks: settles what is not known of API Gateway; None takes the likeliest.
 
     Raises:
         CannotHibernate: a route can't hibernate.
@@ -112,10 +114,11 @@ class InProcessGateway:
         settings: Settings | None,
         domain_name: str,
         function_timeout: float,
+        quirks: Quirks | None = None,
     ) -> None:
         routes = {key: Route(_FUNCTION) for key in (CONNECT, DEFAULT, DISCONNECT)}
         api = Api("test", "test", "us-east-1", domain_name, r"\$default", routes)
-        self._model = Gateway(api, new_id=random_id)
+        self._model = Gateway(api, new_id=random_id, quirks=quirks)
         self._function_timeout = function_timeout
         self._wires: dict[str, Wire] = {}
         self._tasks: set[asyncio.Task[None]] = set()

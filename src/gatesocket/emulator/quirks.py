@@ -4,9 +4,10 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PositiveInt, TypeAdapter, ValidationError
 
 from gatesocket.exceptions import ConfigurationError
+from gatesocket.limits import FRAME_BYTES, MESSAGE_BYTES
 
 __all__ = ["Quirks", "settle"]
 
@@ -29,14 +30,26 @@ class Quirks:
     """Status of the handshake when the authorizer has not answered after 29 s (section 9)."""
     throttled_message: str = "Too Many Requests"
     """What the error frame says that answers a message over the request rate (section 3)."""
+    largest_post_bytes: int = MESSAGE_BYTES
+    """Bytes of the largest post, beyond which it is answered 413 (section 4)."""
+    sent_frame_bytes: PositiveInt = FRAME_BYTES
+    """Bytes of the largest frame that a client is sent; what is longer comes in several (section 4)."""
     client_buffer_bytes: int = 1024 * 1024
     """Bytes that wait for a client that doesn't read; beyond them posts are answered 429 (section 4)."""
+    accepts_compression: bool = False
+    """Whether a client that offers permessage-deflate gets it (section 7)."""
     ping_keeps_alive: bool = False
     """Whether a client's ping starts the ten idle minutes anew (section 7)."""
     refusal_carries_body: bool = True
     """Whether a refused client gets the body that the function answered to `$connect` (section 2)."""
+    refusal_carries_headers: bool = False
+    """Whether a refused client gets the headers that the function answered to `$connect` (section 2)."""
+    expression_alone_replies: bool = False
+    """Whether a response selection expression makes a route two-way without a RouteResponse (section 3)."""
     error_status_carries_body: bool = True
     """Whether a two-way route's body is delivered although its status isn't 2xx (section 3)."""
+    query_is_decoded: bool = True
+    """Whether functions get the query percent-decoded (section 1)."""
     empty_message_has_body: bool = False
     """Whether the event of an empty text frame has the key `body`, which then is `""` (section 1)."""
     undecodable_post_refused: bool = True

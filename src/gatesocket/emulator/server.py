@@ -27,14 +27,13 @@ from gatesocket.emulator.events import Handshake
 from gatesocket.emulator.http import GatewayHttp
 from gatesocket.emulator.http_api import FORBIDDEN, HttpRequest, HttpResponse, problem
 from gatesocket.emulator.management import MANAGEMENT, Management
+from gatesocket.emulator.quirks import Quirks
 from gatesocket.emulator.stack import Stack
 from gatesocket.emulator.tls import EitherProtocol
 from gatesocket.emulator.websocket import GatewaySocket
 from gatesocket.limits import URL_CHARACTERS
 
 __all__ = ["Application", "Server"]
-
-JSON: Final = "application/json"
 
 MESSAGE_MEMORY: Final = 1024 * 1024
 """Bytes of the largest message that is read from a client at all; the gateway model refuses smaller ones already."""
@@ -57,6 +56,11 @@ class Application:
         self.manage = Management(stack.api.stage, stack.connections.manage).answer
         """Answers a request to the Management API."""
 
+    @property
+    def quirks(self) -> Quirks:
+        """What was settled of API Gateway's unknowns."""
+        return self._stack.connections.quirks
+
     def admit(self, socket: Socket, path: str, query: str, handshake: Handshake) -> Client | None:
         """Let a client in that asks for a WebSocket, or refuse it; *path* and *query* are as it sent them."""
         stage = self._stack.api.stage
@@ -64,9 +68,10 @@ class Application:
             path, query = edge.rewrite(path, query, stage=stage)
         # A slash at the end is allowed; anything behind it isn't (facts sheet, section 8).
         if path not in {f"/{stage}", f"/{stage}/"}:
-            socket.refuse(FORBIDDEN.status, FORBIDDEN.body.decode(), JSON)
+            socket.refuse(FORBIDDEN.status, FORBIDDEN.body.decode(), FORBIDDEN.headers)
         elif len(path) + len("?") + len(query) > URL_CHARACTERS:
-            socket.refuse(self._stack.connections.quirks.long_url_status, '{"message":"URI Too Long"}', JSON)
+            refusal = problem(self.quirks.long_url_status, "URI Too Long")
+            socket.refuse(refusal.status, refusal.body.decode(), refusal.headers)
         else:
             return self._stack.connections.open(socket, handshake, query)
         return None
@@ -121,7 +126,7 @@ class Server(uvicorn.Server):
             proxy_headers=False,  # a client's own X-Forwarded-For doesn't make it another client
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
             http=http if tls is None else functools.partial(EitherProtocol, tls, http),  # type: ignore[arg-type]
-            ws=functools.partial(GatewaySocket, application.admit),  # type: ignore[arg-type]
+            ws=functools.partial(GatewaySocket, application.admit, quirks=application.quirks),  # type: ignore[arg-type]
             ws_max_size=MESSAGE_MEMORY,
         )
         super().__init__(config)

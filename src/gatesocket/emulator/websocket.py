@@ -7,7 +7,7 @@ close frame. And an ASGI application takes two tasks and three turns of the even
 
 import asyncio
 import http
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from typing import Any, Final, cast
 
@@ -15,14 +15,16 @@ from uvicorn import Config
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 from websockets.datastructures import Headers
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from gatesocket.emulator.close_codes import INVALID_DATA, SERVICE_RESTART
-from gatesocket.emulator.connections import TEXT, Client, Socket
+from gatesocket.emulator.connections import Client, Socket
 from gatesocket.emulator.events import Handshake
+from gatesocket.emulator.quirks import Quirks
 
 __all__ = ["Admit", "GatewaySocket"]
 
@@ -31,6 +33,9 @@ Admit = Callable[[Socket, str, str, Handshake], Client | None]
 
 The `Handshake` is without the query, which may have to be rewritten first.
 """
+
+TEXT: Final = "text/plain; charset=utf-8"
+"""What a refusal's body is unless it is said."""
 
 EARLY_MESSAGES: Final = 16
 """How many messages of a client are kept that doesn't wait for the answer to its handshake, before it is made to."""
@@ -44,17 +49,26 @@ class GatewaySocket(asyncio.Protocol):
 
     Args:
         admit: takes the handshake.
+        quirks: settles what is not known of API Gateway's frames.
         config: uvicorn's.
         server_state: uvicorn's list of what it has to end.
         app_state: what a lifespan has left, of which there is none.
     """
 
     def __init__(
-        self, admit: Admit, *, config: Config, server_state: ServerState, app_state: dict[str, Any] | None = None
+        self,
+        admit: Admit,
+        *,
+        quirks: Quirks,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any] | None = None,
     ) -> None:
         self._admit = admit
+        self._frame_bytes = quirks.sent_frame_bytes
         self._sockets: set[Any] = server_state.connections
-        self._protocol = ServerProtocol(max_size=config.ws_max_size)
+        extensions = [ServerPerMessageDeflateFactory()] if quirks.accepts_compression else None
+        self._protocol = ServerProtocol(extensions=extensions, max_size=config.ws_max_size)
         self._transport: asyncio.Transport
         self._acceptance: Response
         self._client: Client | None = None
@@ -90,18 +104,23 @@ class GatewaySocket(asyncio.Protocol):
         for data, largest in early:
             self._received(data, largest)
 
-    def refuse(self, status: int, body: str, content_type: str = TEXT) -> None:
+    def refuse(self, status: int, body: str, headers: Sequence[tuple[str, str]] = ()) -> None:
         """Answer the handshake with *status*, and end the connection."""
         self._over = True
         content = body.encode()
         fields = {"Date": formatdate(usegmt=True), "Connection": "close", "Content-Length": str(len(content))}
-        response = Response(status, _phrase(status), Headers(**fields, **{"Content-Type": content_type}), content)
+        sent = Headers([*fields.items(), *headers])
+        sent.setdefault("Content-Type", TEXT)
+        response = Response(status, _phrase(status), sent, content)
         self._protocol.send_response(response)
         self._write()
 
     def send(self, text: str) -> None:
-        """Send a text message."""
-        self._protocol.send_text(text.encode())
+        """Send a text message, in as many frames as it needs."""
+        content, size = text.encode(), self._frame_bytes
+        self._protocol.send_text(content[:size], fin=len(content) <= size)
+        for begin in range(size, len(content), size):
+            self._protocol.send_continuation(content[begin : begin + size], fin=begin + size >= len(content))
         self._write()
 
     def close(self, code: int, reason: str) -> None:
