@@ -3,6 +3,7 @@
 import functools
 import io
 import logging
+import multiprocessing
 import os
 import signal
 import socket
@@ -17,7 +18,7 @@ import pytest
 import uvicorn
 from rich.console import Console
 
-from gatesocket.emulator import dev
+from gatesocket.emulator import dev, functions
 from gatesocket.emulator.dev import Options, bind, run, supervise
 from gatesocket.exceptions import ConfigurationError
 
@@ -171,6 +172,11 @@ def test_what_cannot_be_started_ends_with_one_line(template: Path, capsys: pytes
     assert line.startswith("gatesocket: Function: the handler 'hello.handler' isn't there")
 
 
+def test_an_address_of_another_machine_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="Name an address of this machine: --host$"):
+        bind("192.0.2.1", 0)
+
+
 def test_a_port_in_use_is_named() -> None:
     with bind("127.0.0.1", 0) as listening:
         port = listening.getsockname()[1]
@@ -215,7 +221,8 @@ def reloader(template: Path) -> dev.Reloader:
     config = uvicorn.Config(
         "", reload=True, reload_dirs=[str(template.parent / "code")], reload_delay=0, log_config=None
     )
-    return dev.Reloader(config, functools.partial(run, options(template)), [], template)
+    serves = multiprocessing.get_context("spawn").Event()
+    return dev.Reloader(config, functools.partial(run, options(template)), [], template, serves)
 
 
 def touch(path: Path) -> None:
@@ -254,6 +261,90 @@ def test_a_later_start_that_fails_waits_for_the_next_change(template: Path, chil
     watching.should_restart()
     assert not watching.failed
     assert not watching.should_exit.is_set()
+
+
+def test_a_stack_that_is_gone_after_it_has_served_is_started_anew(
+    template: Path, children: list[Process], capsys: pytest.CaptureFixture[str]
+) -> None:
+    watching = reloader(template)
+    watching.startup()
+    watching._serves.set()
+    children[0].exitcode = -11
+    watching.should_restart()
+    assert [child.log for child in children] == [["start", "terminate"], ["start"]]
+    assert capsys.readouterr().err == (
+        "gatesocket: a function has ended the stack's process, with signal 11. "
+        "It starts anew; --runtimes 1 gives each function a process of its own\n"
+    )
+
+
+def test_a_stack_that_is_gone_before_it_has_served_is_told_of_once(
+    template: Path, children: list[Process], capsys: pytest.CaptureFixture[str]
+) -> None:
+    watching = reloader(template)
+    watching.startup()
+    watching.restart()
+    children[1].exitcode = 4
+    watching.should_restart()
+    watching.should_restart()
+    assert len(children) == 2
+    assert not watching.failed
+    told = capsys.readouterr().err
+    assert told.count("a function has ended the stack's process, with status 4. Correct what it runs; ") == 1
+
+
+def test_a_stack_that_ends_with_its_supervisor_is_not_told_of(template: Path, children: list[Process]) -> None:
+    watching = reloader(template)
+    watching.startup()
+    watching.should_exit.set()
+    children[0].exitcode = 0
+    with pytest.raises(StopIteration):
+        watching.should_restart()
+    assert not watching.failed
+
+
+def test_a_stack_tells_its_supervisor_that_it_serves(template: Path) -> None:
+    serves = multiprocessing.get_context("spawn").Event()
+    with bind("127.0.0.1", 0) as listening:
+        client = end_after_a_request(listening, [])
+        run(options(template), [listening], serves=serves)
+        client.join()
+    assert serves.is_set()
+
+
+def test_a_stack_does_not_wait_for_a_function_that_does_not_end(
+    template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[int] = []
+    monkeypatch.setattr(os, "_exit", left.append)
+    monkeypatch.setattr(logging, "shutdown", lambda: None)
+    monkeypatch.setattr(functions, "hang", lambda: True)
+    with bind("127.0.0.1", 0) as listening:
+        client = end_after_a_request(listening, [])
+        run(options(template), [listening])
+        client.join()
+    assert left == [1]
+
+
+def test_a_stack_that_a_function_holds_up_ends_in_the_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    left: list[int] = []
+    monkeypatch.setattr(os, "_exit", left.append)
+    monkeypatch.setattr(logging, "shutdown", lambda: None)
+    dev._give_up()
+    assert left == [1]
+    assert caplog.messages == ["the stack doesn't end: a function holds it up, and is left as it is"]
+
+
+def test_a_directory_that_is_not_there_is_left_to_the_stack_to_tell_of(
+    template: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (template.parent / "code").rename(template.parent / "cod")
+    monkeypatch.setattr(dev.Reloader, "run", lambda self: None)
+    with bind("127.0.0.1", 0) as listening:
+        supervise(options(template), listening)
+    assert not [record for record in caplog.records if record.name.startswith("uvicorn")]
 
 
 def test_supervising_ends_with_the_status_of_a_first_start_that_fails(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from anyio.from_thread import start_blocking_portal
 
-from gatesocket.emulator import log
+from gatesocket.emulator import functions, log
 from gatesocket.emulator.activity import Activity, Printed, Reported
 from gatesocket.emulator.answers import Failed, Returned
 from gatesocket.emulator.functions import InProcessFunction, LambdaContext
@@ -277,6 +277,33 @@ async def test_a_thread_that_takes_too_long_is_not_waited_for(start: Start) -> N
     sys.modules["main"].go_on.set()
 
 
+async def test_a_thread_that_does_not_end_is_left(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(functions, "END_SECONDS", 0.01)
+    function = await start(
+        """
+        import threading
+
+        go_on = threading.Event()
+
+        def handler(event, context):
+            if event:
+                go_on.wait(10)
+        """,
+        seconds=0,
+    )
+    await asyncio.gather(function.invoke(True, request_id="r1"), function.invoke(False, request_id="r2"))
+    await function.aclose()
+    assert caplog.messages[-1] == "F: an invocation doesn't end, and is left as it is"
+    assert functions.hang()
+    sys.modules["main"].go_on.set()
+    for thread, loop in function._running:
+        thread.join()
+        loop.close()
+    assert not functions.hang()
+
+
 async def test_a_handlers_own_timeout_is_its_own_error(start: Start) -> None:
     function = await start("""
         def handler(event, context):
@@ -307,6 +334,7 @@ async def test_the_import_path_is_left_as_it_was(start: Start, tmp_path: Path) -
         ("handler = 7", "main.handler", "has no callable 'handler'"),
         ("", "nowhere.handler", "can't be imported: ModuleNotFoundError: No module named 'nowhere'"),
         ("\n\nimport nowhere", "main.handler", r"can't be imported: .*main\.py:3: ModuleNotFoundError: No module"),
+        ("import sys\nsys.exit('bye')", "main.handler", r"can't be imported: .*main\.py:2: SystemExit: bye"),
         ("x = 1\ndef f(:", "main.handler", r"can't be imported: .*main\.py:2: SyntaxError: "),
         ("", "json.loads", r"was found in .*json.*: two modules have the same name\. Rename one, or .*--runtimes 1"),
     ],

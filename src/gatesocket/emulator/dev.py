@@ -1,14 +1,18 @@
 """Runs a stack for a developer: says where it is, and starts it anew when the code changes."""
 
 import asyncio
+import errno
 import functools
 import logging
+import multiprocessing
 import os
 import socket
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +20,7 @@ import uvicorn
 from rich.console import Console
 from uvicorn.supervisors.statreload import StatReload
 
-from gatesocket.emulator import log
+from gatesocket.emulator import functions, log
 from gatesocket.emulator.activity import all_of
 from gatesocket.emulator.display import Display
 from gatesocket.emulator.edge import PATH_PARAMETER
@@ -32,8 +36,16 @@ __all__ = ["Options", "Reloader", "bind", "run", "supervise"]
 FAILED: Final = 2
 """Exit status of a stack that can't be started as it is configured."""
 
+LEFT: Final = 1
+"""Exit status of a stack that has left a function behind."""
+
+END_SECONDS: Final = 15
+"""How long a stack may take to end, once its server has."""
+
 BACKLOG: Final = 2048
 """How many clients can wait; uvicorn's own number."""
+
+logger = logging.getLogger("gatesocket.emulator")
 
 _ORIGIN: Final = log.Origin()
 
@@ -75,24 +87,32 @@ def bind(host: str, port: int) -> socket.socket:
         listening.listen(BACKLOG)
     except (OSError, OverflowError) as error:
         listening.close()
-        raise ConfigurationError(
-            f"can't listen on port {port} of {host}: {error}. End what uses it, or choose another port: --port"
-        ) from error
+        remedy = "End what uses it, or choose another port: --port"
+        if getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
+            remedy = "Name an address of this machine: --host"
+        raise ConfigurationError(f"can't listen on port {port} of {host}: {error}. {remedy}") from error
     listening.set_inheritable(True)
     return listening
 
 
-def run(options: Options, sockets: list[socket.socket] | None = None) -> None:
+def run(options: Options, sockets: list[socket.socket] | None = None, *, serves: Event | None = None) -> None:
     """Run the stack in this process on the one socket of *sockets*, until the process is told to end.
 
-    A stack that can't be started ends the process with the reason, in one line, and status 2.
+    A stack that can't be started ends the process with the reason, in one line, and status 2; one that can sets
+    *serves*. A function that doesn't end with the stack is not waited for.
     """
     assert sockets  # noqa: S101 (optional only in the signature that uvicorn's reloader calls)
     configure_logging()
+    late = threading.Timer(END_SECONDS, _give_up)
+    late.daemon = True
     try:
-        asyncio.run(_run(options, sockets[0]))
+        asyncio.run(_run(options, sockets[0], serves, late))
     except ConfigurationError as error:
         fail(error)
+    finally:
+        late.cancel()
+    if functions.hang():
+        _leave()
 
 
 def supervise(options: Options, listening: socket.socket) -> None:
@@ -101,8 +121,12 @@ def supervise(options: Options, listening: socket.socket) -> None:
     The socket is kept in between, so that a browser which comes back meanwhile waits instead of failing.
     """
     code = set(load(options.template, region=options.region, parameters=options.parameters).code.values())
-    config = uvicorn.Config("", reload=True, reload_dirs=[str(directory) for directory in code], log_config=None)
-    reloader = Reloader(config, functools.partial(run, options), [listening], options.template)
+    # Of a directory that isn't there the stack itself speaks.
+    directories = [str(directory) for directory in code if directory.is_dir()]
+    config = uvicorn.Config("", reload=True, reload_dirs=directories, log_config=None)
+    serves = multiprocessing.get_context("spawn").Event()
+    target = functools.partial(run, options, serves=serves)
+    reloader = Reloader(config, target, [listening], options.template, serves)
     reloader.run()
     if reloader.failed:
         sys.exit(FAILED)
@@ -124,7 +148,19 @@ def fail(error: ConfigurationError) -> None:
     sys.exit(FAILED)
 
 
-async def _run(options: Options, listening: socket.socket) -> None:
+def _give_up() -> None:
+    logger.warning("the stack doesn't end: a function holds it up, and is left as it is")
+    _leave()
+
+
+def _leave() -> None:
+    """End this process at once: Python would wait for functions that don't end."""
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(LEFT)
+
+
+async def _run(options: Options, listening: socket.socket, serves: Event | None, late: threading.Timer) -> None:
     template = load(options.template, region=options.region, parameters=options.parameters)
     host, port = listening.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -146,9 +182,12 @@ async def _run(options: Options, listening: socket.socket) -> None:
         seed = "" if options.chaos is None else f" With trouble: --chaos --seed {options.chaos}."
         sys.stdout.write(f"\n  Gatesocket runs {options.template}.{seed} Ctrl+C ends it.\n\n{text}\n")
         sys.stdout.flush()
+        if serves is not None:
+            serves.set()
         with _shown(display, addresses):
             application = Application(stack, with_edge=options.with_edge)
             await Server(application, tls=stack.certificate.context).serve([listening])
+        late.start()
 
 
 def _display(options: Options) -> Display | None:
@@ -194,13 +233,16 @@ def _addresses(options: Options, stack: Stack, address: str, example: str | None
 
 
 class Reloader(StatReload):
-    """uvicorn's reloader, which also looks at the template, and gives up if the first start fails.
+    """uvicorn's reloader, which also looks at the template and at the stack's process.
+
+    It gives up if the first start fails. A stack that has served and whose process is gone is started anew.
 
     Args:
         config: which directories to look at, and how often.
         target: runs the stack, in a child process.
         sockets: what it listens on; kept from one child to the next.
         template: the template's file.
+        serves: what the stack sets as soon as it serves.
     """
 
     def __init__(
@@ -209,9 +251,13 @@ class Reloader(StatReload):
         target: "functools.partial[None]",
         sockets: list[socket.socket],
         template: Path,
+        serves: Event,
     ) -> None:
         super().__init__(config, target, sockets)
         self._template = template
+        self._serves = serves
+        self._told: object = None
+        """The process of whose end was told."""
         self._started_anew = False
         self.failed = False
         """Whether the first start failed; the child has said why."""
@@ -223,13 +269,30 @@ class Reloader(StatReload):
 
     def should_restart(self) -> list[Path] | None:
         """Wait a moment; return the files that have changed, if any."""
-        # What can't even be started is not what somebody is editing; later failures are, and wait for the next edit.
-        if not self._started_anew and self.process.exitcode == FAILED:
-            self.failed = True
-            self.should_exit.set()
+        status = self.process.exitcode
+        if status is not None and self._told is not self.process and not self.should_exit.is_set():
+            self._told = self.process
+            self._ended(status)
         return super().should_restart()
 
     def restart(self) -> None:
         """End the stack and start it anew."""
         self._started_anew = True
+        self._serves.clear()
         super().restart()
+
+    def _ended(self, status: int) -> None:
+        """Do what is to be done if the stack's process has ended by itself."""
+        if status != FAILED:  # whose reason the stack has said
+            what = f"signal {-status}" if status < 0 else f"status {status}"
+            then = "It starts anew" if self._serves.is_set() else "Correct what it runs"
+            sys.stderr.write(
+                f"gatesocket: a function has ended the stack's process, with {what}. {then}; "
+                "--runtimes 1 gives each function a process of its own\n"
+            )
+        if self._serves.is_set():
+            self.restart()
+        elif not self._started_anew:
+            # What can't even be started is not what somebody is editing; later failures wait for the next edit.
+            self.failed = True
+            self.should_exit.set()

@@ -10,6 +10,7 @@ import inspect
 import json
 import logging
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -29,12 +30,16 @@ from gatesocket.emulator.resources import Function
 from gatesocket.exceptions import ConfigurationError
 from gatesocket.importing import place_of
 
-__all__ = ["InProcessFunction", "Invocable", "LambdaContext", "load_handler"]
+__all__ = ["InProcessFunction", "Invocable", "LambdaContext", "hang", "load_handler"]
 
 logger = logging.getLogger("gatesocket.emulator")
 
 CONCURRENT: Final = 8
 """How many invocations of a plain (not async) handler run at the same time; further ones wait."""
+
+
+END_SECONDS: Final = 2
+"""How long a function that is ended waits for its invocations."""
 
 
 class Invocable(Protocol):
@@ -98,7 +103,7 @@ def load_handler(function: Function) -> Callable[..., Any]:
     where = f"{function.logical_id}: the handler {function.handler!r}"
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         place = place_of(error, function.code)
         raise ConfigurationError(f"{where} can't be imported: {place}{type(error).__name__}: {error}") from error
     found = Path(inspect.getfile(module)).resolve()
@@ -137,7 +142,8 @@ class InProcessFunction:
         self._invoke: Callable[..., Awaitable[Any]] | None = None
         """The handler's coroutine method; None of a plain one."""
         self._exit = ExitStack()
-        self._loops: list[asyncio.AbstractEventLoop] = []
+        self._running: list[tuple[threading.Thread, asyncio.AbstractEventLoop]] = []
+        """The threads, each with its event loop."""
         self._threads: ThreadPoolExecutor
         self._portal: BlockingPortal
         self._loop: asyncio.AbstractEventLoop
@@ -148,9 +154,8 @@ class InProcessFunction:
         code = str(self._function.code)
         sys.path.insert(0, code)
         self._exit.callback(sys.path.remove, code)
-        self._exit.callback(self._close_loops)
-        pool = ThreadPoolExecutor(CONCURRENT, self._function.logical_id, initializer=self._give_loop)
-        self._threads = self._exit.enter_context(pool)
+        self._threads = ThreadPoolExecutor(CONCURRENT, self._function.logical_id, initializer=self._give_loop)
+        self._exit.callback(self._end_threads)
         try:
             loop = asyncio.get_running_loop()
             self._handler = await loop.run_in_executor(self._threads, load_handler, self._function)
@@ -175,7 +180,7 @@ class InProcessFunction:
         return answer
 
     async def aclose(self) -> None:
-        """End the threads: coroutines are cancelled, threads are waited for."""
+        """End the threads: coroutines are cancelled, threads are waited for, though not for ever."""
         await asyncio.to_thread(self._exit.close)
 
     async def _answer(self, event: Any, request_id: str) -> Answer:
@@ -208,9 +213,24 @@ class InProcessFunction:
 
     def _give_loop(self) -> None:
         loop = asyncio.new_event_loop()
-        self._loops.append(loop)
+        self._running.append((threading.current_thread(), loop))
         asyncio.set_event_loop(loop)
 
-    def _close_loops(self) -> None:
-        for loop in self._loops:
-            loop.close()
+    def _end_threads(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        end = time.monotonic() + END_SECONDS
+        for thread, loop in self._running:
+            thread.join(max(0.0, end - time.monotonic()))
+            if thread.is_alive():
+                logger.warning("%s: an invocation doesn't end, and is left as it is", self._function.logical_id)
+                _left.append(thread)
+            else:
+                loop.close()
+
+
+_left: Final[list[threading.Thread]] = []
+
+
+def hang() -> bool:
+    """Return whether functions that were ended still run, so that Python would wait for them before it ends."""
+    return any(thread.is_alive() for thread in _left)

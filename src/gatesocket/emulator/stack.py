@@ -20,7 +20,7 @@ from gatesocket.aws.http1 import Response
 from gatesocket.aws.nearby import serving
 from gatesocket.aws.services import Call
 from gatesocket.clock import milliseconds
-from gatesocket.emulator import environment, http_api, log
+from gatesocket.emulator import environment, exits, http_api, log
 from gatesocket.emulator.activity import Answered, Invoked, Watch, all_of
 from gatesocket.emulator.answers import Answer, Failed
 from gatesocket.emulator.api import Api
@@ -222,6 +222,7 @@ class Stack:
             ask = functools.partial(asked, asyncio.get_running_loop(), self._manage_nearby)
             exit_stack.enter_context(serving(gateway, ask))
             exit_stack.enter_context(log.captured())
+            exit_stack.enter_context(exits.survived())
             # One event loop for all of them, as one process has: two functions may have the same handler.
             portals = ExitStack()
             exit_stack.push_async_callback(asyncio.to_thread, portals.close)
