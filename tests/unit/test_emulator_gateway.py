@@ -503,28 +503,31 @@ class TestLimits:
         assert invocation(effects).event.get("body") == data
 
     @pytest.mark.parametrize(
-        ("data", "largest_frame"),
+        ("data", "largest_frame", "what"),
         [
-            ("x" * (FRAME_BYTES + 1), None),
-            ("é" * (FRAME_BYTES // 2 + 1), None),
-            ("x" * (FRAME_BYTES + 1), FRAME_BYTES + 1),
-            ("x" * (MESSAGE_BYTES + 1), FRAME_BYTES),
+            ("x" * (FRAME_BYTES + 1), None, "frame"),
+            ("é" * (FRAME_BYTES // 2 + 1), None, "frame"),
+            ("x" * (FRAME_BYTES + 1), FRAME_BYTES + 1, "frame"),
+            ("x" * (MESSAGE_BYTES + 1), FRAME_BYTES, "message"),
         ],
     )
     def test_a_frame_over_32_kb_or_a_message_over_128_kb_closes_with_1009(
-        self, data: str, largest_frame: int | None
+        self, data: str, largest_frame: int | None, what: str
     ) -> None:
         gateway = make_gateway()
         connection_id = open_connection(gateway)
         close, disconnect = gateway.frame(connection_id, data, now=T0, largest_frame=largest_frame)
-        assert close == Close(connection_id, 1009, "")
+        assert isinstance(close, Close)
+        assert (close.code, close.reason) == (1009, "")
+        assert close.why.startswith(f"it sent a {what} of {len(data.encode())} bytes, and API Gateway takes ")
         assert goodbye(disconnect) == (1009, "")
 
     def test_a_binary_message_closes_with_1003(self) -> None:
         gateway = make_gateway()
         connection_id = open_connection(gateway)
         close, disconnect = gateway.frame(connection_id, b"\x00", now=T0)
-        assert close == Close(connection_id, 1003, "")
+        why = "it sent a binary message, and API Gateway takes text only: send bytes as base64"
+        assert close == Close(connection_id, 1003, "", why)
         assert goodbye(disconnect) == (1003, "")
 
 
@@ -573,7 +576,7 @@ class TestTime:
         assert gateway.next_deadline() == T0 + 10 * MINUTE
         assert gateway.tick(now=T0 + 10 * MINUTE - 1) == []
         close, disconnect = gateway.tick(now=T0 + 10 * MINUTE)
-        assert close == Close(connection_id, 1001, "Going away")
+        assert close == Close(connection_id, 1001, "Going away", "for 600 s there was no message to or from it")
         assert goodbye(disconnect) == (1001, "Going away")
         assert gateway.next_deadline() is None
 
@@ -608,13 +611,13 @@ class TestTime:
             gateway.manage("POST", connection_id, b"busy", now=T0 + minute * MINUTE)
         assert gateway.next_deadline() == T0 + 2 * HOUR
         close, disconnect = gateway.tick(now=T0 + 2 * HOUR)
-        assert close == Close(connection_id, 1001, "Going away")
+        assert close == Close(connection_id, 1001, "Going away", "it has lasted for 7200 s")
         assert goodbye(disconnect) == (1001, "Going away")
 
     def test_how_two_hours_end_it_is_a_quirk(self) -> None:
         gateway = make_gateway({}, Quirks(lifetime_code=1000, lifetime_reason="two hours"))
         connection_id, _ = gateway.handshake(CLIENT, now=T0)
-        assert gateway.tick(now=T0 + 3 * HOUR) == [Close(connection_id, 1000, "two hours")]
+        assert gateway.tick(now=T0 + 3 * HOUR) == [Close(connection_id, 1000, "two hours", "it has lasted for 7200 s")]
 
 
 class TestManagementAPI:

@@ -10,6 +10,7 @@ from gatesocket.emulator.activity import (
     Answered,
     Arrived,
     Faulted,
+    Left,
     Place,
     Printed,
     Received,
@@ -19,7 +20,7 @@ from gatesocket.emulator.activity import (
     result_of,
 )
 from gatesocket.emulator.answers import Answer, Failed, Returned
-from gatesocket.emulator.effects import Refuse
+from gatesocket.emulator.effects import Close, Refuse
 from gatesocket.emulator.report import Report
 
 
@@ -46,11 +47,15 @@ from gatesocket.emulator.report import Report
             ["c1 refused with 500: the authorizer took too long"],
         ),
         (Refuse("c1", 403, "the function's own answer"), []),
+        (Close("c1", 1003, "", "it is binary"), ["c1 closed with 1003: it is binary"]),
+        (Close("c1", 1000, "wanted"), []),
+        (Left("c1", 1002, "bad", "invalid opcode"), ["c1 closed with 1002: it broke the protocol: invalid opcode"]),
+        (Left("c1", 1000, "done"), []),
         (Arrived("c1", ""), []),
         (Received("c1", "hello"), []),
     ],
 )
-def test_what_functions_do_is_logged_and_what_clients_do_is_not(
+def test_what_functions_do_is_logged_and_of_what_clients_do_only_mistakes(
     caplog: pytest.LogCaptureFixture, activity: Activity, lines: list[str]
 ) -> None:
     caplog.set_level(logging.INFO, "gatesocket.emulator")

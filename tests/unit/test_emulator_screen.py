@@ -61,6 +61,8 @@ def test_frames_are_told_in_both_directions() -> None:
         (Refuse("c1", 403, "no"), "refused with 403 no"),
         (Close("c1", 1001, "Going away"), "closed with 1001 Going away"),
         (Left("c1", 1000, "done"), "left with 1000 done"),
+        (Close("c1", 1003, "", "binary"), "closed with 1003 binary"),
+        (Left("c1", 1002, "invalid opcode", "invalid opcode"), "closed with 1002 invalid opcode"),
         (Left("c1", None, ""), "broke"),
     ],
 )

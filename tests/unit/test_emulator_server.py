@@ -148,13 +148,19 @@ async def test_the_largest_frame_counts_wherever_it_stands() -> None:
     assert closed.value.rcvd.code == 1009
 
 
-async def test_a_message_that_does_not_fit_into_memory_is_1009_too() -> None:
-    async with serving(LittleStack(accept)) as address, connect(f"ws://{address}/prod") as client:
+async def test_a_message_that_does_not_fit_into_memory_is_1009_too(caplog: pytest.LogCaptureFixture) -> None:
+    stack = LittleStack(accept, quirks=Quirks(oversize_reason="too big"))
+    async with serving(stack) as address, connect(f"ws://{address}/prod") as client:
         await client.send("x" * (server_module.MESSAGE_MEMORY + 1))
         with pytest.raises(ConnectionClosed) as closed:
             await client.recv()
+        await stack.events.get()
+        context = (await stack.events.get())["requestContext"]
     assert closed.value.rcvd is not None
-    assert closed.value.rcvd.code == 1009
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1009, "too big")
+    assert (context["disconnectStatusCode"], context["disconnectReason"]) == (1009, "too big")
+    line = f"{context['connectionId']} closed with 1009: it broke the protocol: a message has 131072 bytes at the most"
+    assert line in caplog.messages
 
 
 async def test_a_binary_message_is_1003() -> None:
@@ -208,12 +214,12 @@ async def test_a_close_frame_is_told_with_its_code_and_reason(frame: Frame, code
 async def test_a_client_that_breaks_the_protocol_is_closed_and_the_others_are_not(
     data: bytes, code: int, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As RFC 6455, section 7.4.1, has it; the function is told, and nothing is logged for a client's mistake."""
+    """As RFC 6455, section 7.4.1, has it; the function is told, and one line of the log says why."""
     stack = LittleStack(accept)
     async with serving(stack) as address, connect(f"ws://{address}/prod") as other:
         async with connect(f"ws://{address}/prod") as client:
             await stack.events.get()
-            await stack.events.get()
+            identifier = await connection_id(stack)
             client.transport.write(data)
             context = (await stack.events.get())["requestContext"]
             await client.wait_closed()
@@ -221,7 +227,8 @@ async def test_a_client_that_breaks_the_protocol_is_closed_and_the_others_are_no
         assert (context["disconnectStatusCode"], context["disconnectReason"]) == (code, reason)
         await other.send("still here")
         assert (await stack.events.get())["body"] == "still here"
-    assert caplog.messages == []
+    fault = reason or "its text isn't UTF-8"
+    assert caplog.messages == [f"{identifier} closed with {code}: it broke the protocol: {fault}"]
 
 
 UPGRADE = "GET /prod HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"

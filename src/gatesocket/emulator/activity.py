@@ -56,6 +56,8 @@ class Left:
     code: int | None
     """None if there was no close frame."""
     reason: str
+    fault: str = ""
+    """How it broke the protocol, so that the gateway closed it with that code; empty if it didn't."""
 
 
 @dataclass(frozen=True, slots=True)

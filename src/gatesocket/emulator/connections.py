@@ -82,9 +82,12 @@ class Client:
         """Tell of a ping, which the socket has answered."""
         self._connections.on_ping(self._connection_id)
 
-    def left(self, code: int | None, reason: str) -> None:
-        """Tell that the client closed its connection, with *code*, or that the connection broke: None."""
-        self._connections.on_end(self._connection_id, code, reason)
+    def left(self, code: int | None, reason: str, fault: str = "") -> None:
+        """Tell that the client closed its connection, with *code*, or that the connection broke: None.
+
+        Or that it was closed with *code* because it broke the protocol, as *fault* says.
+        """
+        self._connections.on_end(self._connection_id, code, reason, fault)
 
 
 class Connections:
@@ -154,9 +157,9 @@ class Connections:
         """See `Client.pinged`."""
         self._gateway.pinged(connection_id, now=self._clock())
 
-    def on_end(self, connection_id: str, code: int | None, reason: str) -> None:
+    def on_end(self, connection_id: str, code: int | None, reason: str, fault: str = "") -> None:
         """See `Client.left`."""
-        self._watch(Left(connection_id, code, reason))
+        self._watch(Left(connection_id, code, reason, fault))
         del self._sockets[connection_id]
         self._perform(self._gateway.left(connection_id, code, reason, now=self._clock()))
 

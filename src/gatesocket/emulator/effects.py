@@ -55,6 +55,8 @@ class Close:
     connection_id: str
     code: int
     reason: str
+    why: str = ""
+    """What the client isn't told, for the log; empty where somebody wanted it so."""
 
 
 Effect = Invoke | Accept | Refuse | SendText | Close

@@ -42,7 +42,7 @@ from gatesocket.emulator.pending import Authorization, Idle, Invocation, Pending
 from gatesocket.emulator.quirks import Quirks
 from gatesocket.emulator.throttle import Admission, Quotas, RateLimit
 from gatesocket.exceptions import ProtocolError
-from gatesocket.limits import FRAME_BYTES, INTEGRATION_SECONDS, MESSAGE_BYTES
+from gatesocket.limits import CONNECTION_SECONDS, FRAME_BYTES, IDLE_SECONDS, INTEGRATION_SECONDS, MESSAGE_BYTES
 
 __all__ = [
     "CONNECT",
@@ -141,10 +141,16 @@ class Gateway:
                 "but got one. Read from a client only after the Accept effect"
             )
         if isinstance(data, bytes):
-            return self._close(connection, UNSUPPORTED_DATA, self.quirks.binary_reason, now)
+            why = "it sent a binary message, and API Gateway takes text only: send bytes as base64"
+            return self._close(connection, UNSUPPORTED_DATA, self.quirks.binary_reason, now, why)
         size = len(data.encode())
-        if size > MESSAGE_BYTES or (size if largest_frame is None else largest_frame) > FRAME_BYTES:
-            return self._close(connection, MESSAGE_TOO_BIG, self.quirks.oversize_reason, now)
+        if size > MESSAGE_BYTES:
+            why = f"it sent a message of {size} bytes, and API Gateway takes {MESSAGE_BYTES}"
+            return self._close(connection, MESSAGE_TOO_BIG, self.quirks.oversize_reason, now, why)
+        frame = size if largest_frame is None else largest_frame
+        if frame > FRAME_BYTES:
+            why = f"it sent a frame of {frame} bytes, and API Gateway takes {FRAME_BYTES}: send it in several"
+            return self._close(connection, MESSAGE_TOO_BIG, self.quirks.oversize_reason, now, why)
         self._touch(connection, now)
         about = self._request(connection, now)
         route_key = self.api.route_key_for(data)
@@ -287,9 +293,9 @@ class Gateway:
         self._move(connection, Trigger.REFUSED)
         return [] if abandoned else [refusal]
 
-    def _close(self, connection: Connection, code: int, reason: str, now: int) -> list[Effect]:
+    def _close(self, connection: Connection, code: int, reason: str, now: int, why: str = "") -> list[Effect]:
         self._move(connection, Trigger.CLOSED)
-        return [Close(connection.id, code, reason), *self._farewell(connection, code, reason, now)]
+        return [Close(connection.id, code, reason, why), *self._farewell(connection, code, reason, now)]
 
     def _farewell(self, connection: Connection, code: int, reason: str, now: int) -> list[Effect]:
         """Invoke `$disconnect`; nobody waits for its answer."""
@@ -302,8 +308,10 @@ class Gateway:
 
     def _expire(self, connection: Connection, now: int) -> list[Effect]:
         if now >= connection.expires_at:
-            return self._close(connection, self.quirks.lifetime_code, self.quirks.lifetime_reason, now)
-        return self._close(connection, GOING_AWAY, "Going away", now)
+            why = f"it has lasted for {CONNECTION_SECONDS} s"
+            return self._close(connection, self.quirks.lifetime_code, self.quirks.lifetime_reason, now, why)
+        why = f"for {IDLE_SECONDS} s there was no message to or from it"
+        return self._close(connection, GOING_AWAY, "Going away", now, why)
 
     # The life of an invocation.
 

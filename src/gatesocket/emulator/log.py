@@ -12,8 +12,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from gatesocket.emulator.activity import Activity, Answered, Faulted, Printed, Reported, Waits, Watch, result_of
-from gatesocket.emulator.effects import Refuse
+from gatesocket.emulator.activity import Activity, Answered, Faulted, Left, Printed, Reported, Waits, Watch, result_of
+from gatesocket.emulator.effects import Close, Refuse
 
 __all__ = ["Origin", "captured", "inside", "write"]
 
@@ -35,6 +35,10 @@ def write(activity: Activity) -> None:
             logger.info("%s hibernates at %s", connection_id, " > ".join(map(str, places)))
         case Refuse(connection_id, status, _, why) if why:
             logger.warning("%s refused with %d: %s", connection_id, status, why)
+        case Close(connection_id, code, _, why) if why:
+            logger.warning("%s closed with %d: %s", connection_id, code, why)
+        case Left(connection_id, code, _, fault) if fault:
+            logger.warning("%s closed with %s: it broke the protocol: %s", connection_id, code, fault)
         case Faulted(fault, about):
             logger.warning("chaos: %s: %s", fault, about)
 

@@ -153,8 +153,10 @@ class Screen:
             case SendText(connection_id, text):
                 self._change(connection_id, lambda row: replace(row, sent=row.sent + 1))
                 self._frame(now, connection_id, "<", text)
-            case Close(connection_id, code, reason):
-                self._end(now, connection_id, f"closed with {code} {reason}")
+            case Close(connection_id, code, reason, why):
+                self._end(now, connection_id, f"closed with {code} {why or reason}")
+            case Left(connection_id, code, _, fault) if fault:
+                self._end(now, connection_id, f"closed with {code} {fault}")
             case Left(connection_id, code, reason):
                 self._end(now, connection_id, "broke" if code is None else f"left with {code} {reason}")
             case Waits(connection_id, places):

@@ -21,10 +21,11 @@ from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from gatesocket.emulator.close_codes import INVALID_DATA, SERVICE_RESTART
+from gatesocket.emulator.close_codes import INVALID_DATA, MESSAGE_TOO_BIG, SERVICE_RESTART
 from gatesocket.emulator.connections import Client, Socket
 from gatesocket.emulator.events import Handshake
 from gatesocket.emulator.quirks import Quirks
+from gatesocket.limits import MESSAGE_BYTES
 
 __all__ = ["Admit", "GatewaySocket"]
 
@@ -68,7 +69,8 @@ class GatewaySocket(asyncio.Protocol):
         self._frame_bytes = quirks.sent_frame_bytes
         self._sockets: set[Any] = server_state.connections
         extensions = [ServerPerMessageDeflateFactory()] if quirks.accepts_compression else None
-        self._protocol = ServerProtocol(extensions=extensions, max_size=config.ws_max_size)
+        self._protocol = _Protocol(extensions=extensions, max_size=config.ws_max_size)
+        self._protocol.oversize_reason = quirks.oversize_reason
         self._transport: asyncio.Transport
         self._acceptance: Response
         self._client: Client | None = None
@@ -214,7 +216,7 @@ class GatewaySocket(asyncio.Protocol):
             data = content.decode() if self._is_text else content
         except UnicodeDecodeError:
             self._protocol.fail(INVALID_DATA)
-            self._leave(INVALID_DATA, "")
+            self._leave(INVALID_DATA, "", "its text isn't UTF-8")
             return
         if self._accepted:
             self._received(data, self._largest)
@@ -229,12 +231,17 @@ class GatewaySocket(asyncio.Protocol):
 
     def _broke_the_protocol(self) -> None:
         close = self._protocol.close_sent
-        self._leave(close.code, close.reason) if close else self._leave(None, "")
+        if close is None:  # it is the connection that broke
+            self._leave(None, "")
+        elif close.code == MESSAGE_TOO_BIG:
+            self._leave(close.code, close.reason, f"a message has {MESSAGE_BYTES} bytes at the most")
+        else:
+            self._leave(close.code, close.reason, str(self._protocol.parser_exc))
 
-    def _leave(self, code: int | None, reason: str) -> None:
+    def _leave(self, code: int | None, reason: str, fault: str = "") -> None:
         if self._client is not None and not self._over:
             self._over = True
-            self._client.left(code, reason)
+            self._client.left(code, reason, fault)
 
     def _write(self) -> None:
         for data in self._protocol.data_to_send():
@@ -242,6 +249,16 @@ class GatewaySocket(asyncio.Protocol):
                 self._transport.write(data)
             else:
                 self._transport.close()  # which still sends what was written before
+
+
+class _Protocol(ServerProtocol):
+    """What a client is told of a message that doesn't fit into memory is what it is told of any that is too large."""
+
+    oversize_reason = ""
+
+    def fail(self, code: int, reason: str = "") -> None:
+        """Fail the connection."""
+        super().fail(code, self.oversize_reason if code == MESSAGE_TOO_BIG else reason)
 
 
 def _phrase(status: int) -> str:
