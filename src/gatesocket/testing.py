@@ -347,6 +347,10 @@ def denial_of(refusal: Refuse, said: tuple[int, str] | None) -> WebSocketDenialR
     )
     # Without a close of the app, what a browser reports of a handshake that failed.
     denial.code, denial.reason = said or (1006, "")
+    # As an exception, a response says nothing of itself.
+    denial.add_note(f"the handshake was refused with {refusal.status} {refusal.why or refusal.body}".rstrip())
+    if said is not None:
+        denial.add_note(f"the app closed it with {denial.code} {denial.reason}".rstrip())
     return denial
 
 

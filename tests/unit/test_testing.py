@@ -394,6 +394,27 @@ class TestAsApiGateway:
             assert ("www-authenticate" in refused.value.headers) == carries
             assert refused.value.headers.get_list("set-cookie") == cookies
 
+    def test_a_denial_response_says_in_a_traceback_what_it_is(self) -> None:
+        app = FastAPI()
+
+        @app.websocket("/close")
+        async def close(websocket: WebSocket) -> None:
+            await websocket.close(4003, "no token")
+
+        @app.websocket("/deny")
+        async def deny(websocket: WebSocket) -> None:
+            await websocket.send_denial_response(Response("not you", status_code=401))
+
+        notes = []
+        for path in ("/close", "/deny"):
+            with pytest.raises(WebSocketDenialResponse) as refused, GatewayTestClient(app).websocket_connect(path):
+                pass
+            notes.append(refused.value.__notes__)
+        assert notes == [
+            ["the handshake was refused with 403", "the app closed it with 4003 no token"],
+            ["the handshake was refused with 401 not you"],
+        ]
+
     def test_a_denial_response_has_the_code_that_a_browser_reports(self) -> None:
         app = FastAPI()
 
