@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from aws_lambda_powertools.utilities.parser.models import (
 )
 from pydantic import BaseModel
 
-from gatesocket.emulator.gateway import Api, Gateway, Handshake, Invoke, Quirks, Returned, Route
+from gatesocket.emulator.gateway import Api, Authorizer, Gateway, Handshake, Invoke, Quirks, Returned, Route
 
 EVENTS = Path(__file__).parent.parent / "events"
 MODELS: dict[str, type[BaseModel]] = {
@@ -89,6 +90,15 @@ def test_a_trace_id_has_the_time_and_96_bits() -> None:
     root, version, seconds, rest = connect_event()["headers"]["X-Amzn-Trace-Id"].replace("=", "-").split("-")
     assert (root, version, int(seconds, 16)) == ("Root", "1", CONNECTED_AT // 1000)
     assert len(bytes.fromhex(rest)) == 12
+
+
+def test_an_authorizer_sees_what_a_function_does_not() -> None:
+    route = Route("f", authorizer=Authorizer("decides"))
+    event: Any = connect_event(
+        ("Connection", "Upgrade"), ("Upgrade", "websocket"), api=replace(API, routes={"$connect": route})
+    )
+    assert {"Connection": "upgrade", "Upgrade": "websocket", "content-length": "0"}.items() <= event["headers"].items()
+    assert not {"Connection", "Upgrade", "content-length"} & connect_event(("Connection", "Upgrade"))["headers"].keys()
 
 
 def test_without_a_query_the_event_has_no_query_keys() -> None:

@@ -298,6 +298,7 @@ async def test_the_management_api_of_another_stage_is_forbidden(prefix: str) -> 
         url = f"http://{address}{prefix}/@connections/AAAAAAAAAAAAAAA%3D"
         response = await http.post(url, headers={"Authorization": SIGNED})
     assert (response.status_code, response.json()) == (403, {"message": "Forbidden"})
+    assert response.headers["x-amzn-ErrorType"] == "ForbiddenException"
 
 
 async def test_a_client_that_does_not_read_is_429_to_whoever_posts_and_nobody_else_waits() -> None:
@@ -332,6 +333,13 @@ async def test_an_address_that_is_too_long_is_414() -> None:
         with pytest.raises(InvalidStatus) as refused:
             await connect(f"ws://{address}/prod?{'x' * 4096}")
     assert refused.value.response.status_code == 414
+
+
+async def test_the_status_of_an_address_that_is_too_long_is_a_quirk() -> None:
+    async with serving(LittleStack(accept, quirks=Quirks(long_url_status=400))) as address:
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"ws://{address}/prod?{'x' * 4096}")
+    assert refused.value.response.status_code == 400
 
 
 async def test_functions_see_headers_as_the_client_spelt_them() -> None:

@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import parse_qsl, unquote
 
 from gatesocket.emulator.events import instant
-from gatesocket.emulator.http_api import FORBIDDEN, HttpResponse
+from gatesocket.emulator.http_api import HttpResponse
 from gatesocket.emulator.lifecycle import Connection
 
 __all__ = ["MANAGEMENT", "Management", "ManagementResponse", "information", "refusal", "unsigned"]
@@ -45,8 +45,9 @@ class Management:
     ) -> HttpResponse:
         """Answer a request; *path*, one of `MANAGEMENT`, and *query* are as they came."""
         if path["stage"] != self.stage:
-            return FORBIDDEN
-        answer = unsigned(authorization, query) or self.manage(method, unquote(path["id"]), body)
+            answer = refusal(403, "ForbiddenException", "Forbidden")
+        else:
+            answer = unsigned(authorization, query) or self.manage(method, unquote(path["id"]), body)
         return HttpResponse(answer.status, tuple(answer.headers.items()), answer.body)
 
 
