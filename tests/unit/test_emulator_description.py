@@ -509,6 +509,61 @@ ANSWER = """
 """
 
 
+PLAIN_ROUTE = f"""{FUNCTION}{WEBSOCKET_API}
+  Say:
+    Type: AWS::ApiGatewayV2::Route
+    Properties: {{ApiId: !Ref Api, RouteKey: say, Target: !Sub "integrations/${{Integration}}"}}
+  Integration:
+    Type: AWS::ApiGatewayV2::Integration
+    Properties:
+      ApiId: !Ref Api
+      IntegrationType: AWS_PROXY
+      IntegrationUri: !Sub "arn:aws:apigateway:x:lambda:path/2015-03-31/functions/${{Function.Arn}}/invocations"
+"""
+UNPERMITTED = (
+    "Integration: no AWS::Lambda::Permission lets API Gateway invoke Function for {api}/prod/say: on AWS its clients "
+    "get Internal server error; it is invoked here all the same"
+)
+CALL = "Action: lambda:InvokeFunction, Principal: apigateway.amazonaws.com"
+SOURCE = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}"
+
+
+def permission(properties: str) -> str:
+    return f"  Allow: {{Type: AWS::Lambda::Permission, Properties: {{{properties}}}}}\n"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        permission(f"FunctionName: !Ref Function, {CALL}"),
+        permission(f'FunctionName: !GetAtt Function.Arn, {CALL}, SourceArn: !Sub "{SOURCE}/*/say"'),
+        permission(f'FunctionName: !Ref Function, {CALL}, SourceArn: !Sub "{SOURCE}/*"'),
+        permission(f"FunctionName: !Ref Function, {CALL}, SourceArn: !GetAtt Elsewhere.Arn"),
+        "      CredentialsArn: arn:aws:iam::123456789012:role/invokes\n",
+    ],
+    ids=["any source", "the route", "the api", "unknown here", "a role"],
+)
+def test_a_function_that_api_gateway_may_invoke_needs_no_word(described: Describe, more: str) -> None:
+    assert notes(described(SAM + PLAIN_ROUTE + more)) == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "",
+        permission(f"FunctionName: other, {CALL}"),
+        permission("FunctionName: !Ref Function, Action: lambda:GetFunction, Principal: apigateway.amazonaws.com"),
+        permission("FunctionName: !Ref Function, Action: lambda:InvokeFunction, Principal: sns.amazonaws.com"),
+        permission(f'FunctionName: !Ref Function, {CALL}, SourceArn: !Sub "{SOURCE}/*/other"'),
+    ],
+    ids=["nobody", "another function", "another action", "another service", "another route"],
+)
+def test_a_function_that_api_gateway_may_not_invoke_is_named(described: Describe, more: str) -> None:
+    resources = described(SAM + PLAIN_ROUTE + more)
+    assert resources.api is not None
+    assert notes(resources) == [UNPERMITTED.format(api=resources.api.api_id)]
+
+
 @pytest.mark.parametrize(
     ("text", "note"),
     [
@@ -521,6 +576,19 @@ ANSWER = """
         (
             AUTHORIZED_ELSEWHERE,
             "ApiConnectRoute: its authorizer isn't a function of this template; every handshake is answered 500",
+        ),
+        (
+            FUNCTION.replace("Properties:", "Properties:\n      Runtime: python2.7"),
+            "Function: its runtime is 'python2.7': only Python functions in a directory run here",
+        ),
+        (
+            f"{FUNCTION}{WEBSOCKET_API}      DisableExecuteApiEndpoint: true\n",
+            "Api: its DisableExecuteApiEndpoint isn't applied: there is one address here",
+        ),
+        (
+            f"{PLAIN_ROUTE}      ContentHandlingStrategy: CONVERT_TO_BINARY\n"
+            + permission(f"FunctionName: !Ref Function, {CALL}"),
+            "Integration: its ContentHandlingStrategy isn't applied: messages stay texts",
         ),
         (KEYS, "ApiConnectRoute: API keys aren't checked: every client passes"),
         (MODELS, "ApiJoinRoute: its request models aren't checked: every message passes"),

@@ -6,6 +6,7 @@ from typing import Any
 from gatesocket.emulator.api import CONNECT, Api, Authorizer, Route
 from gatesocket.emulator.http_api import HttpRoute
 from gatesocket.emulator.integrations import forwarding
+from gatesocket.emulator.permissions import may_invoke
 from gatesocket.emulator.reader import Reader, api_id
 from gatesocket.emulator.resources import ACCOUNT
 from gatesocket.emulator.throttle import RateLimit
@@ -31,6 +32,8 @@ def websocket_api(reader: Reader) -> Api | None:
     for other in apis[1:]:
         reader.note(other, f"only the first WebSocket API of a template is run, which is {apis[0]}")
     logical_id = apis[0]
+    if reader.properties(logical_id).get("DisableExecuteApiEndpoint"):
+        reader.note(logical_id, "its DisableExecuteApiEndpoint isn't applied: there is one address here")
     identifier = api_id(logical_id)
     stage = _stage(reader, identifier)
     return Api(
@@ -73,6 +76,8 @@ def _routes(reader: Reader, identifier: str, stage: Mapping[str, Any]) -> Iterat
         target: str | None = integration
         if forwarding(reader, integration) is None:
             target = _target(reader, logical_id)
+            if target:
+                _note_what_is_set(reader, integration, target, f"{identifier}/{stage['StageName']}/{key}")
         elif key == CONNECT:
             reader.note(logical_id, "handshakes aren't put into a queue here; its integration isn't run")
             target = None
@@ -109,6 +114,19 @@ def _authorizer(reader: Reader, route: str, properties: Mapping[str, Any]) -> Au
         case kind:
             reader.note(route, f"its authorization by {kind} isn't checked: every client passes")
             return None
+
+
+def _note_what_is_set(reader: Reader, integration: str, function: str, route: str) -> None:
+    """Take note of what an integration says and isn't heeded here, and of what it lacks to work on AWS."""
+    properties = reader.properties(integration)
+    if "ContentHandlingStrategy" in properties:
+        reader.note(integration, "its ContentHandlingStrategy isn't applied: messages stay texts")
+    if "CredentialsArn" not in properties and not may_invoke(reader, function, reader.arn("execute-api", route)):
+        reader.note(
+            integration,
+            f"no AWS::Lambda::Permission lets API Gateway invoke {function} for {route}: on AWS its clients get "
+            "Internal server error; it is invoked here all the same",
+        )
 
 
 def _timeout(reader: Reader, integration: str) -> int:

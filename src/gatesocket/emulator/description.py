@@ -4,6 +4,7 @@ Resources that can't be run here are not dropped in silence: each is named in a 
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -76,6 +77,9 @@ _SILENT: Final = frozenset(
     }
 )
 
+_PYTHON: Final = re.compile(r"python3\.\d+")
+"""The runtimes that are run here, each by this process's Python."""
+
 _TABLE_PROPERTIES: Final = (
     "AttributeDefinitions",
     "KeySchema",
@@ -135,8 +139,8 @@ def _resources(reader: Reader) -> Resources:
 def _function(reader: Reader, logical_id: str) -> Function | None:
     properties = reader.properties(logical_id)
     runtime = properties.get("Runtime", "")
-    if not runtime.startswith("python") or logical_id not in reader.template.code:
-        what = "its code isn't a directory" if runtime.startswith("python") else f"its runtime is {runtime!r}"
+    if not _PYTHON.fullmatch(runtime) or logical_id not in reader.template.code:
+        what = "its code isn't a directory" if _PYTHON.fullmatch(runtime) else f"its runtime is {runtime!r}"
         reader.note(logical_id, f"{what}: only Python functions in a directory run here")
         return None
     handler = properties.get("Handler", "")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["allows"]
+__all__ = ["allows", "expression"]
 
 
 def allows(policy: object, *, action: str, resource: str) -> bool:
@@ -50,9 +50,9 @@ def _matches(statement: Mapping[str, Any], element: str, value: str) -> bool:
         raise ValueError(f"expected {element} of the policy to be a text or a list of texts")
     # Actions are compared without regard to case, resources with it.
     flags = re.DOTALL if element.endswith("Resource") else re.DOTALL | re.IGNORECASE
-    return any(re.fullmatch(_expression(pattern), value, flags) for pattern in patterns)
+    return any(re.fullmatch(expression(pattern), value, flags) for pattern in patterns)
 
 
-def _expression(pattern: str) -> str:
+def expression(pattern: str) -> str:
     """Write a pattern of IAM, in which only ``*`` and ``?`` mean more than themselves, as a regular expression."""
     return "".join({"*": ".*", "?": "."}.get(character, re.escape(character)) for character in pattern)
