@@ -65,6 +65,20 @@ async def slow_connect(probe: Probe) -> str:
         return f"{refused.response.status_code} with the body {body!r} after {time.monotonic() - started:.0f} s"
 
 
+async def refusal_headers(probe: Probe) -> str:
+    """Be refused with two headers, and say which of them came."""
+    try:
+        async with connect(f"{probe.websocket_url}?refuse=401"):
+            return "a connection"
+    except InvalidStatus as refused:
+        told = [
+            f"{name}: {value}"
+            for name, value in refused.response.headers.raw_items()
+            if "authenticate" in name.lower() or "probe" in name.lower()
+        ]
+        return f"{refused.response.status_code} with {', '.join(told) or 'none of them'}"
+
+
 async def failed_response(probe: Probe) -> str:
     """Have a route with a route response answer with a status that isn't 2xx."""
     return await answered(probe, {"ask": "answered", "status": 500})
@@ -180,6 +194,7 @@ def shown(frame: str, connection_id: str) -> str:
 
 PROBE_QUESTIONS: Final[tuple[tuple[str, str, Ask], ...]] = (
     ("e", "What does a client get whose $connect takes too long?", slow_connect),
+    ("e", "Which headers of the function's does a client get that is refused?", refusal_headers),
     ("f", "What becomes of a route response's body whose status isn't 2xx?", failed_response),
     ("g", "How is a message answered that is throttled?", throttled),
     ("h", "Do posts work while DisableExecuteApiEndpoint is set?", posted_to_closed),

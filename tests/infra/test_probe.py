@@ -124,6 +124,7 @@ async def test_every_question_is_answered_as_the_emulator_settles_it(
     ]
     assert re.fullmatch(r"504 with the body '.*Endpoint request timed out.*' after (29|30) s", slow)
     assert answers == [
+        "401 with none of them",
         "the function's body",
         "of 20 messages 19 are answered, with 'Too Many Requests'",
         "skipped",

@@ -45,7 +45,7 @@ async def test_every_quick_question_is_answered_and_written_down(emulator: Serve
         ("c", None, "only with --idle"),
         ("d", None, "only with --life"),
         ("e", "403 with the body ''", None),
-        *((letter, None, "only with --probe") for letter in "efghi"),
+        *((letter, None, "only with --probe") for letter in "eefghi"),
         ("j", "not accepted", None),
         ("k", "closed with 1009 ''", None),
         ("k", "closed with 1003 ''", None),

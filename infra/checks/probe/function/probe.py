@@ -13,12 +13,16 @@ __all__ = ["handler"]
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Serve one event.
 
-    A handshake sleeps for the seconds in its query. A message is answered with the status that it names, and with its
-    connection's id as the body. A goodbye is put into a queue, as nobody is left to be told.
+    A handshake sleeps for the seconds in its query, and is refused with two headers if that says so. A message is
+    answered with the status that it names, and with its connection's id as the body. A goodbye is put into a queue, as
+    nobody is left to be told.
     """
     about = event["requestContext"]
     if about["eventType"] == "CONNECT":
-        time.sleep(float((event.get("queryStringParameters") or {}).get("sleep", 0)))
+        asked = event.get("queryStringParameters") or {}
+        time.sleep(float(asked.get("sleep", 0)))
+        if "refuse" in asked:
+            return {"statusCode": 401, "headers": {"WWW-Authenticate": "Bearer", "X-Probe": "told"}}
         return {"statusCode": 200}
     if about["eventType"] == "DISCONNECT":
         told = {name: about.get(name) for name in ("connectionId", "disconnectStatusCode", "disconnectReason")}
