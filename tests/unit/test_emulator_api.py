@@ -70,7 +70,7 @@ def test_a_constant_stands_beside_what_is_read() -> None:
 
 @pytest.mark.parametrize("expression", ["$request.header.action", "$context.routeKey", "$default"])
 def test_an_expression_that_cannot_be_evaluated_is_refused(expression: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"of API a1 can't be evaluated.*\$request\.body"):
+    with pytest.raises(ConfigurationError, match=r"API a1: the route .* can't be evaluated.*\$request\.body"):
         api(expression, "$default")
 
 

@@ -171,6 +171,42 @@ def test_a_time_that_api_gateway_does_not_take_is_refused(described: Describe, t
     assert str(refused.value).endswith(expected)
 
 
+SELECTED = WEBSOCKET_API.replace(
+    "join: {",
+    "join: {ModelSelectionExpression: $request.body.kind, RequestModels: {a: Named, b: !Ref Model, c: Model}, ",
+)
+MODEL = """
+  Model:
+    Type: AWS::ApiGatewayV2::Model
+    Properties: {ApiId: !Ref Api, Name: Named, Schema: %s}
+"""
+
+
+@pytest.mark.parametrize("schema", ["{type: string}", '\'{"type": "string"}\''])
+def test_a_route_has_the_models_of_its_messages(described: Describe, schema: str) -> None:
+    resources = described(SAM + FUNCTION + SELECTED + MODEL % schema)
+    assert resources.api is not None
+    models = resources.api.routes["join"].models
+    assert models is not None
+    assert [models.validators[key].schema for key in ("a", "b", "c")] == [{"type": "string"}] * 3
+    assert resources.api.routes["$connect"].models is None
+    assert notes(resources) == []
+
+
+@pytest.mark.parametrize(
+    ("models", "message"),
+    [
+        ("", "ApiJoinRoute: its RequestModels name Named, which no AWS::ApiGatewayV2::Model of the template has"),
+        (MODEL % "{type: text}", "ApiJoinRoute: the model of a isn't a JSON schema: 'text' is not valid under any of "),
+    ],
+)
+def test_models_that_cannot_be_checked_are_refused(described: Describe, models: str, message: str) -> None:
+    text = SELECTED.replace("!Ref Model", "Model") if not models else SELECTED
+    with pytest.raises(ConfigurationError) as refused:
+        described(SAM + FUNCTION + text + models)
+    assert message in str(refused.value)
+
+
 def test_connect_has_its_authorizer(described: Describe) -> None:
     auth = """
       Auth:
@@ -591,7 +627,7 @@ def test_a_function_that_api_gateway_may_not_invoke_is_named(described: Describe
             "Integration: its ContentHandlingStrategy isn't applied: messages stay texts",
         ),
         (KEYS, "ApiConnectRoute: API keys aren't checked: every client passes"),
-        (MODELS, "ApiJoinRoute: its request models aren't checked: every message passes"),
+        (MODELS, "ApiJoinRoute: its request models are for nothing: it has no ModelSelectionExpression"),
         (HTTP_AUTHORIZED, "Http: the authorizer of /x isn't run: every client passes"),
         (PLAIN_AUTHORIZED, "Users: its authorizer isn't run: every client passes"),
         (

@@ -1,11 +1,13 @@
 """Reads off a template its WebSocket API and the routes of its HTTP APIs."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gatesocket.emulator.api import CONNECT, Api, Authorizer, Route
 from gatesocket.emulator.http_api import HttpRoute
 from gatesocket.emulator.integrations import forwarding
+from gatesocket.emulator.models import Models
 from gatesocket.emulator.permissions import may_invoke
 from gatesocket.emulator.reader import Reader, api_id
 from gatesocket.emulator.resources import ACCOUNT
@@ -67,8 +69,8 @@ def _routes(reader: Reader, identifier: str, stage: Mapping[str, Any]) -> Iterat
             continue
         if properties.get("ApiKeyRequired"):
             reader.note(logical_id, "API keys aren't checked: every client passes")
-        if properties.get("RequestModels"):
-            reader.note(logical_id, "its request models aren't checked: every message passes")
+        if properties.get("RequestModels") and "ModelSelectionExpression" not in properties:
+            reader.note(logical_id, "its request models are for nothing: it has no ModelSelectionExpression")
         key = properties["RouteKey"]
         selects_response = "RouteResponseSelectionExpression" in properties
         two_way = logical_id in answering and selects_response
@@ -91,6 +93,7 @@ def _routes(reader: Reader, identifier: str, stage: Mapping[str, Any]) -> Iterat
                     function=target,
                     two_way=two_way,
                     selects_response=selects_response,
+                    models=_models(reader, logical_id),
                     timeout=_timeout(reader, integration),
                     authorizer=_authorizer(reader, logical_id, properties),
                     limit=_limit(stage, key),
@@ -114,6 +117,32 @@ def _authorizer(reader: Reader, route: str, properties: Mapping[str, Any]) -> Au
         case kind:
             reader.note(route, f"its authorization by {kind} isn't checked: every client passes")
             return None
+
+
+def _models(reader: Reader, route: str) -> Models | None:
+    """Return the models of a route that selects one; None of any other.
+
+    Raises:
+        ConfigurationError: the template doesn't have them, or they can't be checked.
+    """
+    properties = reader.properties(route)
+    if "ModelSelectionExpression" not in properties:
+        return None
+    schemas: dict[str, Any] = {}
+    for logical_id in reader.of_type("AWS::ApiGatewayV2::Model"):
+        model = reader.properties(logical_id)
+        schema = model["Schema"]
+        # By its name, and by what Ref makes of it here.
+        schemas[model["Name"]] = schemas[logical_id] = json.loads(schema) if isinstance(schema, str) else schema
+    named = properties.get("RequestModels") or {}
+    try:
+        if missing := [name for name in named.values() if name not in schemas]:
+            raise ConfigurationError(  # noqa: TRY301
+                f"its RequestModels name {missing[0]}, which no AWS::ApiGatewayV2::Model of the template has"
+            )
+        return Models.of(str(properties["ModelSelectionExpression"]), {key: schemas[named[key]] for key in named})
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{reader.template.where(route)}: {route}: {error}") from error
 
 
 def _note_what_is_set(reader: Reader, integration: str, function: str, route: str) -> None:

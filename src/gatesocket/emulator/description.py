@@ -54,6 +54,7 @@ _SILENT: Final = frozenset(
         # What these say matters to AWS only; the stack on this machine does without them.
         "AWS::ApiGatewayV2::Deployment",
         "AWS::ApiGatewayV2::Integration",
+        "AWS::ApiGatewayV2::Model",
         "AWS::ApiGatewayV2::Route",
         "AWS::ApiGatewayV2::RouteResponse",
         "AWS::ApiGatewayV2::Stage",

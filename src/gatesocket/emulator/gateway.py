@@ -25,6 +25,7 @@ from gatesocket.emulator.error_frames import (
     INTEGRATION_SLOW,
     TOO_MANY_REQUESTS,
     UNAUTHORIZED,
+    bad_body_frame,
     error_frame,
 )
 from gatesocket.emulator.events import (
@@ -160,7 +161,10 @@ class Gateway:
             return self._send_error(connection, FORBIDDEN, about.request_id, now)
         route = self.api.routes[route_key]
         body = data if data or self.quirks.empty_message_has_body else None
-        event = message_event(about, route_key, self._new_id(), body)
+        message_id = self._new_id()
+        if route.models is not None and not route.models.allow(data):
+            return self._send(connection, bad_body_frame(connection.id, message_id), now)
+        event = message_event(about, route_key, message_id, body)
         self._await(Invocation(about.request_id, connection.id, route_key, route), now)
         return [Invoke(about.request_id, route.function, event, connection.id)]
 
