@@ -316,7 +316,7 @@ def test_a_stack_does_not_wait_for_a_function_that_does_not_end(
     template: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left: list[int] = []
-    monkeypatch.setattr(os, "_exit", left.append)
+    monkeypatch.setattr(dev, "_end_process", left.append)
     monkeypatch.setattr(logging, "shutdown", lambda: None)
     monkeypatch.setattr(functions, "hang", lambda: True)
     with bind("127.0.0.1", 0) as listening:
@@ -330,7 +330,7 @@ def test_a_stack_that_a_function_holds_up_ends_in_the_end(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     left: list[int] = []
-    monkeypatch.setattr(os, "_exit", left.append)
+    monkeypatch.setattr(dev, "_end_process", left.append)
     monkeypatch.setattr(logging, "shutdown", lambda: None)
     dev._give_up()
     assert left == [1]
