@@ -40,7 +40,7 @@ from gatesocket import backend
 from gatesocket.envelopes import Ack, BadMessage, Error, ErrorDetail, Kinds, envelope, kinds_in, kinds_of
 from gatesocket.exceptions import SnapshotError
 from gatesocket.hibernation import register_saver
-from gatesocket.hibernation.points import receives
+from gatesocket.hibernation.meanings import receives
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm

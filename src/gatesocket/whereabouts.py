@@ -16,9 +16,9 @@ from gatesocket import backend
 from gatesocket.connection import SCOPE_KEY, LocalConnection
 from gatesocket.exceptions import SnapshotError
 from gatesocket.gateway.sockets import SocketGateway
+from gatesocket.hibernation.codes import original
 from gatesocket.hibernation.origin import Origin, origin
 from gatesocket.hibernation.snapshot import Frame, Snapshot
-from gatesocket.hibernation.source import originals
 from gatesocket.hibernation.units import unit_named
 
 __all__ = ["Place", "Whereabouts", "hibernation_point", "places_of", "whereabouts"]
@@ -118,7 +118,7 @@ def _stored(frame: Frame) -> Place:
     # Not found where it isn't loaded, in another process, or has changed, which its handler will say.
     with suppress(SnapshotError):
         unit = unit_named(frame.key)
-        return Place(frame.name, unit.source.file, unit.points[frame.point].line, names, unit.source.code)
+        return Place(frame.name, unit.file, unit.points[frame.point].line, names, unit.original)
     return Place(frame.name, None, None, names)
 
 
@@ -139,7 +139,7 @@ def _frames(coroutine: Any) -> Iterator[FrameType]:
 def _suspended(frame: FrameType) -> Place:
     code = frame.f_code
     name = f"{frame.f_globals.get('__name__')}:{code.co_qualname}"
-    return Place(name, code.co_filename, frame.f_lineno, _names(frame.f_locals), originals.get(code, code))
+    return Place(name, code.co_filename, frame.f_lineno, _names(frame.f_locals), original(code))
 
 
 def _names(members: Any) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 from starlette.websockets import WebSocket
 
 from gatesocket.hibernation.linearise import Body, linearise
+from gatesocket.hibernation.meanings import Meanings
 from gatesocket.hibernation.points import Environment
 from gatesocket.hibernation.syntax import PointAwait
 
@@ -28,7 +29,7 @@ def parsed(body: str, parameters: str = "ws: WebSocket") -> ast.AsyncFunctionDef
 
 def environment(node: ast.AsyncFunctionDef, **known: Any) -> Environment:
     """What the names mean in *node*: `WebSocket`, and what is *known*."""
-    return Environment({"WebSocket": WebSocket, **known}, {}, frozenset(), {}).nested(node)
+    return Environment(Meanings({"WebSocket": WebSocket, **known}), frozenset(), {}).nested(node)
 
 
 def linearised(body: str, *cells: str, **known: Any) -> Body:

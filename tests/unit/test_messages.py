@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from gatesocket.backend import Backend, use
 from gatesocket.exceptions import SnapshotError
 from gatesocket.gateway.sockets import SocketGateway
-from gatesocket.hibernation import check, points
+from gatesocket.hibernation import check, meanings
 from gatesocket.messages import Messages, messages
 from gatesocket.registry.memory import MemoryRegistry
 from support.hibernation import Connection, serving
@@ -187,12 +187,12 @@ def test_what_a_local_may_be_besides_is_not_overlooked() -> None:
 
 
 def test_an_app_without_such_loops_pays_nothing_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(points, "_receives", set())
+    monkeypatch.setattr(meanings, "_receives", set())
     node = parsed("incoming = messages(websocket, Say)")
 
-    assert environment(node, messages=messages).types == {"ws": WebSocket}
+    assert environment(node, messages=messages).types == {"ws": "WebSocket()"}
     monkeypatch.undo()
-    assert environment(node, messages=messages).types == {"ws": WebSocket, "incoming": Messages}
+    assert environment(node, messages=messages).types == {"ws": "WebSocket()", "incoming": "messages(…)"}
 
 
 def test_check_refuses_a_receive_where_a_route_can_t_be_left() -> None:

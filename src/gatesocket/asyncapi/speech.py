@@ -28,9 +28,11 @@ from starlette.websockets import WebSocket
 
 from gatesocket.asyncapi.declaration import DECLARED
 from gatesocket.envelopes import Ack, Envelope, Error, envelope, kinds_in
+from gatesocket.hibernation.codes import NoSource
+from gatesocket.hibernation.meanings import Known, unwrap
 from gatesocket.hibernation.origin import Origin, origin
-from gatesocket.hibernation.points import Environment, Known, environment_of, unwrap
-from gatesocket.hibernation.source import NoSource, locate
+from gatesocket.hibernation.points import Environment, environment_of
+from gatesocket.hibernation.source import locate
 from gatesocket.hibernation.syntax import inside
 from gatesocket.jobs import Enqueuer, Job
 from gatesocket.manager import ConnectionManager

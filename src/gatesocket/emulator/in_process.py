@@ -354,7 +354,7 @@ class InProcessGateway:
         unit = unit_named(frame.key)
         point = unit.points[frame.point]
         due = "" if record.due is None else f", at most {(record.due - self._time) / 1000:g} s that `advance` lets pass"
-        return f"its route waits at {unit.source.file}:{point.line} for {point.awaited}{due}"
+        return f"its route waits at {unit.file}:{point.line} for {point.awaited}{due}"
 
     async def _change(self) -> None:
         """Wait until something has happened."""

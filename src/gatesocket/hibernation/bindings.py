@@ -7,7 +7,7 @@ from collections import Counter
 from gatesocket.hibernation.source import FunctionNode
 from gatesocket.hibernation.syntax import inside
 
-__all__ = ["assigned", "defined", "set_once"]
+__all__ = ["assigned", "assignments", "defined", "set_once"]
 
 
 @functools.lru_cache(maxsize=1024)
@@ -59,3 +59,13 @@ def defined(node: FunctionNode) -> dict[str, FunctionNode]:
             case ast.AsyncFunctionDef(name) | ast.FunctionDef(name) | ast.Name(name, ast.Store()):
                 again.add(name)
     return {name: function for name, function in found.items() if name not in again}
+
+
+def assignments(node: ast.AST) -> dict[str, tuple[int, ...]]:
+    """The lines where each name in *node* is set."""
+    lines: dict[str, list[int]] = {}
+    for child in ast.walk(node):
+        match child:
+            case ast.Name(name, ast.Store()) | ast.arg(name):
+                lines.setdefault(name, []).append(child.lineno)
+    return {name: tuple(sorted(found)) for name, found in lines.items()}

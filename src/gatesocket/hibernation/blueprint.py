@@ -11,14 +11,12 @@ from typing import Any
 from starlette.routing import compile_path
 
 from gatesocket.exceptions import CannotHibernate, ConfigurationError, Finding
+from gatesocket.hibernation.codes import NoSource
 from gatesocket.hibernation.dependencies import install_overrides, shorten
 from gatesocket.hibernation.discover import FoundRoute, discover
+from gatesocket.hibernation.meanings import Meanings, Wait, unwrap, wait_of_function
 from gatesocket.hibernation.origin import Origin, origin
-from gatesocket.hibernation.points import Wait, environment_of, unwrap, wait_of_function
-from gatesocket.hibernation.scan import Refusal
-from gatesocket.hibernation.source import NoSource
-from gatesocket.hibernation.transform import Unit
-from gatesocket.hibernation.units import adopt
+from gatesocket.hibernation.units import Refusal, Unit, adopt
 from gatesocket.values import frozen
 
 __all__ = ["Blueprint", "PointPlan", "RoutePlan", "blueprint_of", "prepare"]
@@ -147,7 +145,7 @@ class _Adoption:
             if wait_of_function(other) is Wait.SURELY:
                 units += self.adopt(other, needed=True)
         points = [
-            PointPlan(unit.source.file, point.line, unit.name, point.awaited, _kept(point.live.again))
+            PointPlan(unit.file, point.line, unit.name, point.awaited, _kept(point.live.again))
             for unit in units
             for point in unit.points.values()
         ]
@@ -175,8 +173,7 @@ class _Adoption:
             self._add(self.findings, following, unit.refusals)
             self._add(self.notes, following, unit.maybes)
             # Not kept in the unit: functions of one code may call different ones, by their closures.
-            environment = environment_of(following, unit.source.node)
-            callees = map(environment.callee, unit.calls)
+            callees = map(Meanings.of(following).function, unit.calls)
             waiting += [callee for callee in callees if callee is not None and _is_own(callee)]
         return list(units.values())
 

@@ -22,7 +22,7 @@ from typing import Any
 from gatesocket.exceptions import CannotHibernate, Finding, SnapshotError
 from gatesocket.hibernation.codec import Decoder, Encoder, Unsaveable
 from gatesocket.hibernation.entry import ACTIVE
-from gatesocket.hibernation.points import Wait, unwrap, wait_of_function
+from gatesocket.hibernation.meanings import Wait, unwrap, wait_of_function
 from gatesocket.hibernation.reentry import Reentry
 
 __all__ = ["Answers", "Overrides", "Solved", "install_overrides", "shorten", "solved_in", "solves"]

@@ -14,8 +14,8 @@ from typing import Any
 from starlette.endpoints import WebSocketEndpoint
 from starlette.routing import BaseRoute, Host, Mount, WebSocketRoute
 
+from gatesocket.hibernation.meanings import unwrap
 from gatesocket.hibernation.origin import Origin, origin
-from gatesocket.hibernation.points import unwrap
 
 __all__ = ["Found", "FoundRoute", "discover"]
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextvars import ContextVar
 from types import AsyncGeneratorType, CellType, CodeType, TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from starlette.websockets import WebSocket
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACTIVE",
+    "RUNTIME",
     "Activation",
     "AssertionError",
     "BaseException",
@@ -45,6 +46,9 @@ BaseException = builtins.BaseException  # noqa: A001
 StopAsyncIteration = builtins.StopAsyncIteration  # noqa: A001
 iter = builtins.iter  # noqa: A001
 set = builtins.set  # noqa: A001
+
+RUNTIME: Final = ".gatesocket"
+"""The global that transformed code reaches this module by."""
 
 ACTIVE: ContextVar["Run | None"] = ContextVar("gatesocket_hibernation_run", default=None)
 """The run that the current task serves."""

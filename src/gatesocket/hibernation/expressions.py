@@ -12,7 +12,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeGuard, cast
 
-from gatesocket.hibernation.points import Environment, Wait
+from gatesocket.hibernation.meanings import Wait
+from gatesocket.hibernation.points import Environment
 from gatesocket.hibernation.syntax import PointAwait, assign, changed, inside, load, placed, runtime_name, store
 
 __all__ = ["Expressions"]

@@ -15,10 +15,10 @@ from typing import Any
 
 from gatesocket.exceptions import SnapshotError
 from gatesocket.hibernation.codec import Decoder, Encoder, Kind, Unsaveable, register
+from gatesocket.hibernation.codes import module_of, nested_codes, original
 from gatesocket.hibernation.home import Home
 from gatesocket.hibernation.names import find, is_own
 from gatesocket.hibernation.origin import Origin, origin
-from gatesocket.hibernation.source import module_of, nested_codes, originals
 
 __all__ = ["fill_cells", "make_cells", "named_function", "save_cells"]
 
@@ -37,7 +37,7 @@ def _save_function(value: FunctionType, encoder: Encoder) -> Any:
         if "receive" in value.__name__:
             return "receive"
         raise Unsaveable(value, "it belongs to the framework")
-    code = originals.get(value.__code__, value.__code__)
+    code = original(value.__code__)
     root = code.co_qualname.partition(".<locals>")[0]
     reference = (f"{module_of(value)}:{root}", code.co_qualname, _checksum(code))
     if _code_at(*reference) != code:
@@ -125,7 +125,7 @@ def _code_at(root: str, qualified: str, checksum: int) -> CodeType | None:
         return None
     if not isinstance(found, FunctionType) or not is_own(root.partition(":")[0]):
         return None
-    for code in _codes(originals.get(found.__code__, found.__code__)):
+    for code in _codes(original(found.__code__)):
         if code.co_qualname == qualified and _checksum(code) == checksum:
             return code
     return None

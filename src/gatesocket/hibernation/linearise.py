@@ -35,9 +35,10 @@ from typing import Any, cast
 
 from gatesocket.hibernation.expressions import Expressions
 from gatesocket.hibernation.points import ITERATORS, Environment
-from gatesocket.hibernation.scan import Refusal, scan
+from gatesocket.hibernation.scan import scan
 from gatesocket.hibernation.source import FunctionNode
 from gatesocket.hibernation.syntax import PointAwait, assign, changed, load, placed, runtime_name, store
+from gatesocket.hibernation.units import Refusal
 from gatesocket.values import frozen
 
 __all__ = ["Body", "linearise"]
@@ -49,8 +50,8 @@ class Body:
 
     statements: list[ast.stmt]
     points: list[PointAwait]
-    calls: list[ast.Call]
-    """The calls of functions that are known, and that may wait for the client."""
+    calls: list[str]
+    """The functions that are known to be called, and that may wait for the client: `Environment.called`."""
     refusals: list[Refusal]
     maybes: list[Refusal]
     """What is refused only if it turns out to wait for the client."""
@@ -62,10 +63,10 @@ def linearise(node: FunctionNode, environment: Environment, cells: Iterable[str]
     """Linearise the body of *node*, whose variables *cells* are shared with other functions."""
     found = scan(node, environment)
     if found.refusals:
-        return Body([], [], found.calls, found.refusals, found.maybes, {})
+        return Body([], [], list(found.calls), found.refusals, found.maybes, {})
     work = _Statements(environment, found.waits, frozenset(cells))
     statements = work.block(node.body)
-    return Body(statements, work.points, found.calls, [], found.maybes, work.entered)
+    return Body(statements, work.points, list(found.calls), [], found.maybes, work.entered)
 
 
 class _Statements(Expressions):

@@ -23,22 +23,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from gatesocket.hibernation.syntax import PointAwait, children
+from gatesocket.hibernation.units import Live
 from gatesocket.values import frozen
 
-__all__ = ["Live", "liveness"]
+__all__ = ["liveness"]
 
 _Names = frozenset[str]
 _NOTHING: _Names = frozenset()
-
-
-@frozen
-class Live:
-    """The locals that are needed to go on from a point."""
-
-    after: frozenset[str]
-    """If what is awaited there goes on by itself."""
-    again: frozenset[str]
-    """If the call has to be made again, with the same operands."""
 
 
 @frozen

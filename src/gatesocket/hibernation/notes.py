@@ -13,10 +13,12 @@ from typing import Any
 from starlette.websockets import WebSocket
 
 from gatesocket.exceptions import Finding
+from gatesocket.hibernation.codes import NoSource
+from gatesocket.hibernation.meanings import Known
 from gatesocket.hibernation.names import own_modules
 from gatesocket.hibernation.origin import Origin, origin
-from gatesocket.hibernation.points import Environment, Known, environment_of
-from gatesocket.hibernation.source import NoSource, locate
+from gatesocket.hibernation.points import Environment, environment_of
+from gatesocket.hibernation.source import locate
 from gatesocket.hibernation.syntax import inside
 
 __all__ = ["notes_on"]

@@ -225,7 +225,7 @@ def _finding(live: "Live", name: str, error: Unsaveable) -> Finding:
     module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
     article = "an" if (module or kind.__qualname__)[0].lower() in "aeiou" else "a"
     return Finding(
-        unit.source.file,
+        unit.file,
         point.line,
         f"{unit.name} can't hibernate here: {name + error.path!r}"
         + (f" (set at line {line})" if line else "")

@@ -10,13 +10,14 @@ import ast
 from collections.abc import Sequence
 from dataclasses import field
 
-from gatesocket.hibernation.points import SPAWNERS, Environment, Wait, wait_of_body
+from gatesocket.hibernation.meanings import Wait
+from gatesocket.hibernation.points import SPAWNERS, Environment, wait_of_body
 from gatesocket.hibernation.source import FunctionNode
 from gatesocket.hibernation.syntax import children, inside
-from gatesocket.hibernation.timers import BLOCKS
+from gatesocket.hibernation.units import Refusal
 from gatesocket.values import frozen
 
-__all__ = ["Refusal", "Scan", "scan"]
+__all__ = ["Scan", "scan"]
 
 _TIMEOUTS = frozenset({"timeout", "timeout_at", "fail_after", "move_on_after"})
 _TASK_GROUPS = frozenset({"TaskGroup", "create_task_group"})
@@ -28,15 +29,6 @@ _Waiting = ast.Await | ast.AsyncFor | ast.comprehension
 
 
 @frozen
-class Refusal:
-    """A construct that a route can't be continued in."""
-
-    line: int
-    what: str
-    remedy: str
-
-
-@frozen
 class Scan:
     """What was found in a function."""
 
@@ -45,8 +37,9 @@ class Scan:
     refusals: list[Refusal] = field(default_factory=list)
     maybes: list[Refusal] = field(default_factory=list)
     """What is refused only if it turns out to wait for the client."""
-    calls: list[ast.Call] = field(default_factory=list)
-    """The calls of functions that are known, and that may wait for the client."""
+    calls: dict[str, None] = field(default_factory=dict)
+    """The functions that are known to be called, and that may wait for the client: `Environment.called`, in the order
+    of the source."""
 
 
 def scan(node: FunctionNode, environment: Environment) -> Scan:
@@ -145,8 +138,9 @@ class _Scanner:
                         self.look_at_block(item.context_expr)
 
     def look_at_call(self, call: ast.Call) -> None:
-        if self.environment.callee(call) and self.environment.wait(ast.Await(call)) is not Wait.NEVER:
-            self.found.calls.append(call)
+        called = self.environment.called(call)
+        if called is not None and self.environment.wait(ast.Await(call)) is not Wait.NEVER:
+            self.found.calls[called] = None
         arguments = [
             argument
             for outer in call.args
@@ -165,7 +159,7 @@ class _Scanner:
 
     def look_at_block(self, call: ast.Call) -> None:
         name = _called(call)
-        if name in _TIMEOUTS and self.environment.callee(call) not in BLOCKS:
+        if name in _TIMEOUTS and not self.environment.makes_deadline(call):
             self.refuse(call, f"`{name}` around a receive can only hibernate if it is asyncio's or anyio's", _TIMEOUT)
         elif name in _TASK_GROUPS:
             what = "a task group can't stay open while the route hibernates"

@@ -26,7 +26,7 @@ from pydantic_core import from_json, to_json
 from gatesocket.exceptions import SnapshotError
 from gatesocket.hibernation.timers import earliest
 
-__all__ = ["Frame", "Snapshot", "name_of"]
+__all__ = ["LIBRARY", "Frame", "Snapshot", "name_of"]
 
 _MAGIC = b"G1"
 _HEADER = len(_MAGIC) + 5
@@ -36,7 +36,8 @@ _SMALL = 512
 """Bytes of JSON that aren't compressed: it would take as long as all the rest, and save next to nothing."""
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-_LIBRARY = version("gatesocket")
+LIBRARY = version("gatesocket")
+"""The version of this library."""
 
 
 # Neither of the two is frozen, and neither is ever changed: freezing them would take as long as writing them.
@@ -97,7 +98,7 @@ class Snapshot:
             frames.append([frame.key, frame.point, int(frame.direct), frame.locals])
             if frame.cells:
                 frames[-1].append(frame.cells)
-        content: dict[str, Any] = {"py": _PYTHON, "lib": _LIBRARY, "f": frames}
+        content: dict[str, Any] = {"py": _PYTHON, "lib": LIBRARY, "f": frames}
         if self.state:
             content["s"] = self.state
         if self.context:

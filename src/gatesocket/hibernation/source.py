@@ -27,28 +27,23 @@ import __future__
 import ast
 import hashlib
 import linecache
+import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import Any
 
+from gatesocket.hibernation.codes import NoSource, nested_codes, original
 from gatesocket.hibernation.syntax import children
 from gatesocket.values import frozen
 
-__all__ = ["FunctionNode", "NoSource", "Source", "digest", "locate", "module_of", "nested_codes", "originals"]
+__all__ = ["FunctionNode", "Source", "digest", "locate", "locate_code"]
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
-
-originals: dict[CodeType, CodeType] = {}
-"""The code that each transformed code was made of."""
 
 _FUTURE_FLAGS = 0
 for _feature in __future__.all_feature_names:
     _FUTURE_FLAGS |= getattr(__future__, _feature).compiler_flag
-
-
-class NoSource(Exception):
-    """The source of a function can't be had, or isn't what runs; the text says which."""
 
 
 def digest(*texts: str) -> str:
@@ -111,11 +106,6 @@ def _no_arguments() -> ast.arguments:
     return ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
 
 
-def module_of(function: FunctionType) -> str:
-    """The name of the module whose globals *function* has; ``__module__`` is another's under `functools.wraps`."""
-    return str(function.__globals__.get("__name__", ""))
-
-
 def locate(function: FunctionType) -> Source:
     """Find the ``def`` that *function* was compiled from.
 
@@ -123,8 +113,20 @@ def locate(function: FunctionType) -> Source:
         NoSource: there is no source (a lambda, a function made by ``exec``), or compiling it again doesn't give what
             runs: the file was edited since, or an import hook has rewritten it.
     """
-    code = originals.get(function.__code__, function.__code__)
-    lines = linecache.getlines(code.co_filename, function.__globals__)
+    return _locate(original(function.__code__), function.__globals__)
+
+
+def locate_code(code: CodeType, module: str) -> Source:
+    """Find the ``def`` that *code*, of the module called *module*, was compiled from.
+
+    Raises:
+        NoSource: as `locate` does.
+    """
+    return _locate(code, vars(sys.modules[module]) if module in sys.modules else {})
+
+
+def _locate(code: CodeType, names: dict[str, Any]) -> Source:
+    lines = linecache.getlines(code.co_filename, names)
     if not lines:
         raise NoSource(f"the source file {code.co_filename} can't be read")
     try:
@@ -134,15 +136,10 @@ def locate(function: FunctionType) -> Source:
     for node, path in definitions.get((code.co_name, code.co_firstlineno), ()):
         source = Source(code.co_filename, node, code, path, imports)
         # pytest rewrites `assert` in test modules; the tree without its rewriting is as good.
-        if "@pytest_ar" in function.__globals__ or source.compile(node) == code:
+        if "@pytest_ar" in names or source.compile(node) == code:
             return source
         raise NoSource(f"the source file {code.co_filename} is not what runs: it was edited, or rewritten at import")
     raise NoSource(f"no `def {code.co_name}` begins at line {code.co_firstlineno} of {code.co_filename}")
-
-
-def nested_codes(code: CodeType) -> Iterator[CodeType]:
-    """Iterate over the code objects of the functions defined directly in *code*."""
-    return (constant for constant in code.co_consts if isinstance(constant, CodeType))
 
 
 def _all_codes(code: CodeType) -> Iterator[CodeType]:

@@ -11,8 +11,7 @@ from gatesocket.hibernation.dependencies import Solved, solved_in, solves
 from gatesocket.hibernation.entry import Activation
 from gatesocket.hibernation.origin import Origin, origin
 from gatesocket.hibernation.tasks import IN_CONTEXT
-from gatesocket.hibernation.transform import Point, Unit
-from gatesocket.hibernation.units import is_transformed, unit_of
+from gatesocket.hibernation.units import Point, Unit, is_transformed, unit_of
 
 __all__ = ["Live", "walk"]
 

@@ -5,8 +5,9 @@ import copy
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
+from gatesocket.hibernation.entry import RUNTIME
+
 __all__ = [
-    "RUNTIME",
     "PointAwait",
     "assign",
     "changed",
@@ -19,9 +20,6 @@ __all__ = [
 ]
 
 _Node = TypeVar("_Node", bound=ast.AST)
-
-RUNTIME = ".gatesocket"
-"""The global that transformed code reaches the runtime by."""
 
 
 class PointAwait(ast.Await):

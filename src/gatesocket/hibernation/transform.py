@@ -44,72 +44,19 @@ runs for it. When no run is active, as under uvicorn, ``.at`` is 0 and nothing e
 
 import ast
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import cast
 
+from gatesocket.hibernation.codes import module_of
+from gatesocket.hibernation.entry import RUNTIME
 from gatesocket.hibernation.linearise import Body, linearise
-from gatesocket.hibernation.liveness import Live, liveness
+from gatesocket.hibernation.liveness import liveness
 from gatesocket.hibernation.points import environment_of
-from gatesocket.hibernation.scan import Refusal
-from gatesocket.hibernation.source import Source, digest, locate, module_of
-from gatesocket.hibernation.syntax import RUNTIME, PointAwait, assign, children, load, placed, runtime_name
-from gatesocket.values import frozen
+from gatesocket.hibernation.source import digest, locate
+from gatesocket.hibernation.syntax import PointAwait, assign, children, load, placed, runtime_name
+from gatesocket.hibernation.units import Live, Point, Unit
 
-__all__ = ["Point", "Unit", "transform"]
-
-
-@frozen
-class Point:
-    """A place where a function can be left and continued."""
-
-    number: int
-    position: tuple[int, int, int, int]
-    """Line, last line, column and last column of the await: what `CodeType.co_positions` says of its instructions."""
-    awaited: str
-    """The source of what is awaited."""
-    live: Live
-
-    @property
-    def line(self) -> int:
-        """The line in the user's file."""
-        return self.position[0]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Unit:
-    """A function that can hibernate."""
-
-    key: str
-    """Module, qualified name, and a hash of its source and of its points: what a snapshot knows the function by."""
-    source: Source
-    code: CodeType
-    """What runs instead of the function's own code; the same as that if there is no point in it."""
-    points: Mapping[int, Point]
-    entered: Mapping[int, str]
-    """The local that each ``with`` with a point in it gives its value to."""
-    calls: tuple[ast.Call, ...]
-    """The calls of functions that are known, and that may wait for the client."""
-    refusals: tuple[Refusal, ...]
-    maybes: tuple[Refusal, ...]
-
-    names: frozenset[str]
-    """The names that the function uses."""
-
-    @property
-    def assigned(self) -> Mapping[str, tuple[int, ...]]:
-        """The lines where each local is set: looked up when there is something to refuse."""
-        return _assignments(self.source.node)
-
-    @property
-    def module(self) -> str:
-        """The module that the function's globals are of."""
-        return self.key.partition(":")[0]
-
-    @property
-    def name(self) -> str:
-        """The function's qualified name."""
-        return self.source.code.co_qualname
+__all__ = ["transform"]
 
 
 def transform(function: FunctionType) -> Unit:
@@ -120,7 +67,8 @@ def transform(function: FunctionType) -> Unit:
     """
     source = locate(function)
     node, code = source.node, source.code
-    body = linearise(node, environment_of(function, node), code.co_cellvars + code.co_freevars)
+    environment = environment_of(function, node)
+    body = linearise(node, environment, code.co_cellvars + code.co_freevars)
     # Which awaits are points, and so what numbers they have, depends on what the functions do that they call: after
     # such a one has changed, a number may mean another place in the same source.
     places = [f"{point.text}, timed" if point.timed else point.text for point in body.points]
@@ -145,14 +93,14 @@ def transform(function: FunctionType) -> Unit:
         compiled = source.compile(ast.copy_location(changed, node))
     return Unit(
         key,
-        source,
+        code,
         compiled,
         points,
         body.entered,
         tuple(body.calls),
         tuple(body.refusals),
         tuple(body.maybes),
-        frozenset(code.co_names),
+        environment.meanings.told(),
     )
 
 
@@ -163,15 +111,6 @@ def _locals_only(live: Mapping[int, Live], code: CodeType) -> dict[int, Live]:
         return frozenset(name for name in names if name in own or (name[0] == "." and name != RUNTIME))
 
     return {number: Live(local(each.after), local(each.again)) for number, each in live.items()}
-
-
-def _assignments(node: ast.AST) -> dict[str, tuple[int, ...]]:
-    lines: dict[str, list[int]] = {}
-    for child in ast.walk(node):
-        match child:
-            case ast.Name(name, ast.Store()) | ast.arg(name):
-                lines.setdefault(name, []).append(child.lineno)
-    return {name: tuple(sorted(found)) for name, found in lines.items()}
 
 
 def _assemble(key: str, body: Body, live: Mapping[int, Live], code: CodeType) -> list[ast.stmt]:

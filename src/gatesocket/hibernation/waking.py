@@ -17,12 +17,11 @@ from gatesocket.hibernation.dependencies import Answers
 from gatesocket.hibernation.entry import Activation
 from gatesocket.hibernation.functions import fill_cells, make_cells
 from gatesocket.hibernation.snapshot import Frame, Snapshot
-from gatesocket.hibernation.units import adopt, unit_named, unit_of
+from gatesocket.hibernation.units import Unit, adopt, unit_named, unit_of
 
 if TYPE_CHECKING:
     from gatesocket.hibernation.home import Home
     from gatesocket.hibernation.runtime import Run
-    from gatesocket.hibernation.transform import Unit
 
 __all__ = ["Waking"]
 
@@ -110,7 +109,7 @@ class Waking:
         made: Coroutine[Any, Any, Any] = function(*positional, **dict.fromkeys(names))
         return made
 
-    def _function(self, unit: "Unit", frame: Frame) -> FunctionType:
+    def _function(self, unit: Unit, frame: Frame) -> FunctionType:
         """The function of a frame that its caller awaits directly."""
         if isinstance(frame.cells, str):
             found = self._decoder.home.named(frame.cells)

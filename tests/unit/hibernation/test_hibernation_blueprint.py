@@ -80,7 +80,7 @@ def test_a_dependency_that_surely_receives_is_part_of_the_route() -> None:
 
     (plan,) = prepare(app).routes
 
-    assert [unit.source.node.name for unit in plan.units] == ["route", "token", "ask"]
+    assert [unit.node.name for unit in plan.units] == ["route", "token", "ask"]
 
 
 def test_every_finding_is_named_with_its_line_and_remedy() -> None:
@@ -155,7 +155,7 @@ def test_the_frameworks_functions_are_left_as_they_are(tmp_path: Path) -> None:
     (plan,) = prepare(serving(route)).routes
 
     assert WebSocket.receive_text.__code__ is before
-    assert [unit.source.node.name for unit in plan.units] == ["route", "help_out"]
+    assert [unit.node.name for unit in plan.units] == ["route", "help_out"]
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from gatesocket.hibernation import linearise as module
-from gatesocket.hibernation import points
+from gatesocket.hibernation import meanings
 from support.passes import linearised, lines, shown
 
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other tests' classes, whose `receive_text` isn't the socket's own, are not there."""
-    monkeypatch.setattr(points, "_subclasses", lambda cls: iter(()))
+    monkeypatch.setattr(meanings, "_subclasses", lambda cls: iter(()))
 
 
 def after(body: str, *cells: str, **known: Any) -> str:

@@ -3,7 +3,8 @@
 import pytest
 
 from gatesocket.hibernation import liveness as module
-from gatesocket.hibernation.liveness import Live, liveness
+from gatesocket.hibernation.liveness import liveness
+from gatesocket.hibernation.units import Live
 from support.passes import linearised
 
 GLOBAL = {

@@ -13,7 +13,8 @@ from starlette.applications import Starlette
 from starlette.endpoints import WebSocketEndpoint
 from starlette.websockets import WebSocket
 
-from gatesocket.hibernation.points import Environment, Known, Wait, environment_of, unwrap, wait_of_function
+from gatesocket.hibernation.meanings import Known, Wait, unwrap, wait_of_function
+from gatesocket.hibernation.points import Environment, environment_of
 from gatesocket.hibernation.source import locate
 from gatesocket.jobs import job
 from support.lives import load
@@ -341,7 +342,7 @@ def test_a_closure_tells_what_its_variables_hold() -> None:
 
     found = environment_of(route, locate(route).node)  # type: ignore[arg-type]
 
-    assert dict(found.closure) == {"helper": tell}
+    assert dict(found.meanings.closure) == {"helper": tell}
     assert found.known(ast.Name("helper", ast.Load())) == Known(tell)
     assert found.known(ast.Name("late", ast.Load())) is None
 
@@ -349,7 +350,7 @@ def test_a_closure_tells_what_its_variables_hold() -> None:
 def test_in_a_method_self_is_the_class() -> None:
     found = environment_of(Chat.mine, locate(Chat.mine).node)  # type: ignore[arg-type]
 
-    assert found.types["self"] is Chat
+    assert found.known(ast.Name("self", ast.Load())) == Known(Chat, instance=True)
     assert wait_of_function(Chat.mine) is Wait.SURELY  # type: ignore[arg-type]
 
 

@@ -16,10 +16,10 @@ from fastapi import Depends, FastAPI, WebSocket, WebSocketDisconnect
 
 from gatesocket.exceptions import CannotHibernate, SnapshotError
 from gatesocket.hibernation import prepare, run
+from gatesocket.hibernation.codes import originals
 from gatesocket.hibernation.entry import ACTIVE
 from gatesocket.hibernation.origin import Origin, origin
 from gatesocket.hibernation.runtime import GRACE
-from gatesocket.hibernation.source import originals
 from gatesocket.hibernation.units import adopt
 from support.hibernation import Connection, serving
 from support.lives import scope

@@ -6,7 +6,8 @@ import asyncio
 import anyio
 import pytest
 
-from gatesocket.hibernation.scan import Refusal, Scan, scan
+from gatesocket.hibernation.scan import Scan, scan
+from gatesocket.hibernation.units import Refusal
 from support.passes import environment, parsed
 
 

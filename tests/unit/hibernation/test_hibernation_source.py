@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from gatesocket.hibernation.source import NoSource, locate, nested_codes
+from gatesocket.hibernation.codes import NoSource, nested_codes
+from gatesocket.hibernation.source import locate
 
 Write = Callable[[str], ModuleType]
 

@@ -23,7 +23,7 @@ from gatesocket.hibernation.blueprint import RoutePlan, blueprint_of
 from gatesocket.hibernation.notes import notes_on
 from gatesocket.hibernation.snapshot import Frame, Snapshot
 from gatesocket.hibernation.syntax import inside
-from gatesocket.hibernation.transform import Unit
+from gatesocket.hibernation.units import Unit
 from gatesocket.values import frozen
 
 __all__ = ["CheckedPoint", "CheckedRoute", "Report", "check"]
@@ -119,7 +119,7 @@ def _checked(plan: RoutePlan) -> CheckedRoute:
         types = _types(unit)
         for point in unit.points.values():
             kept = {name: types.get(name, "?") for name in sorted(point.live.again) if name[0] != "."}
-            points.append(CheckedPoint(unit.source.file, point.line, unit.name, point.awaited, kept))
+            points.append(CheckedPoint(unit.file, point.line, unit.name, point.awaited, kept))
             frame = Frame(unit.key, point.number, direct=False, locals={n: _sample(kept[n]) for n in kept})
             largest = max(largest, len(Snapshot((frame,)).dump()))
     return CheckedRoute(plan.path, plan.endpoint, plan.file, plan.line, tuple(points), largest)
@@ -127,7 +127,7 @@ def _checked(plan: RoutePlan) -> CheckedRoute:
 
 def _types(unit: Unit) -> dict[str, str]:
     """The types of a function's locals, as far as annotations and assignments show them."""
-    node = unit.source.node
+    node = unit.node
     types: dict[str, str] = {}
     pairs: list[tuple[ast.expr, ast.expr]] = []
     for child in inside(*node.body):
