@@ -1,6 +1,5 @@
 """FastAPI WebSocket routes, unmodified, on API Gateway WebSocket APIs and AWS Lambda."""
 
-import gc
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -45,14 +44,9 @@ def __getattr__(name: str) -> Any:
     # script that only sends needs no handler.
     if name not in __all__:
         raise AttributeError(f"module 'gatesocket' has no attribute {name!r}")
-    # What modules make stays, so that there is nothing to collect; but to find that out, the collector would go through
-    # all that FastAPI has made, which takes 40 ms of a function's cold start (docs/benchmarks.md).
-    collects = gc.isenabled()
-    gc.disable()
-    try:
+    from gatesocket.collector import paused  # noqa: PLC0415 (nor does that script need this)
+
+    with paused():
         value = getattr(import_module(_ELSEWHERE.get(name, "gatesocket.exceptions")), name)
-    finally:
-        if collects:
-            gc.enable()
     globals()[name] = value
     return value

@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.routing import compile_path
 
+from gatesocket.collector import paused
 from gatesocket.exceptions import CannotHibernate, ConfigurationError, Finding
 from gatesocket.hibernation.codes import NoSource
 from gatesocket.hibernation.dependencies import install_overrides, shorten
@@ -96,11 +97,12 @@ def blueprint_of(app: Any) -> Blueprint:
         )
     found = discover(app)
     adoption = _Adoption()
-    for function in found.around:
-        adoption.adopt(function, needed=False)
-    for provider in found.providers:
-        install_overrides(provider)
-    routes = tuple(adoption.route(route) for route in found.routes)
+    with paused():
+        for function in found.around:
+            adoption.adopt(function, needed=False)
+        for provider in found.providers:
+            install_overrides(provider)
+        routes = tuple(adoption.route(route) for route in found.routes)
     return Blueprint(
         routes,
         frozenset(adoption.endpoints),
