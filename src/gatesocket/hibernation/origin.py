@@ -42,8 +42,7 @@ def origin(file: str) -> Origin:
         return Origin.LIBRARY
     if file.startswith(_STANDARD_LIBRARY):
         return Origin.LIBRARY
-    path = Path(file)
-    return Origin.LIBRARY if any(path.is_relative_to(place) for place in _installed_beside(path)) else Origin.OWN
+    return Origin.LIBRARY if _is_installed(Path(file)) else Origin.OWN
 
 
 _IN_A_ROUTES_PLACE = str(Path(__file__).parents[1] / "first_message.py")
@@ -59,24 +58,23 @@ def _framework() -> tuple[str, ...]:
     return (contextlib.__file__, *(f"{place}/" for place in places))
 
 
-def _installed_beside(file: Path) -> frozenset[Path]:
-    """Where the distributions lie that were installed into the same root as *file*.
+def _is_installed(file: Path) -> bool:
+    """Whether *file* belongs to a distribution that was installed into some directory above it.
 
     A Lambda package holds the app and its dependencies in one directory, so that the place alone doesn't tell them
     apart; the dependencies' ``RECORD`` files do.
     """
     for root in file.parents:
-        if places := _installed_into(root):
-            return places
-    return frozenset()
+        if names := _installed_into(root):
+            return file.relative_to(root).parts[0] in names
+    return False
 
 
 @lru_cache(maxsize=256)
-def _installed_into(root: Path) -> frozenset[Path]:
-    places = set()
+def _installed_into(root: Path) -> frozenset[str]:
+    """The modules and packages, by the names of their files, that distributions have in *root*."""
+    names: set[str] = set()
     for record in root.glob("*.dist-info/RECORD"):
-        for line in record.read_text(encoding="utf-8").splitlines():
-            top = line.split(",")[0].split("/")[0]
-            if top != ".." and not top.endswith(".dist-info"):
-                places.add(root / top)
-    return frozenset(places)
+        lines = record.read_text(encoding="utf-8").splitlines()
+        names.update(line.partition(",")[0].partition("/")[0] for line in lines)
+    return frozenset(name for name in names if name != ".." and not name.endswith(".dist-info"))
