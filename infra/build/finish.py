@@ -9,9 +9,13 @@ doesn't write byte code in Lambda, where the disk is read-only, so that a packag
 start: 420 ms instead of 190 for FastAPI, measured. Byte code that isn't checked against its source spares looking at
 both. It belongs to one version of Python, so that the interpreter has to be the one of the functions' runtime.
 
+Beside the byte code of the app that the template's ``Metadata: Gatesocket: App`` names lies what its WebSocket routes
+are transformed to (gatesocket/hibernation/cache.py). For that the app is imported, with the dependencies of the
+interpreter where it has them: those of the package may be for another processor.
+
 What differs from one build to the next, or tells where it was built, is left out: the times of files, who may read
-them, the scripts of dependencies, and pip's records. The printed hash is over every file's path and content;
-infra/checks/reproducible.py builds a second time and compares.
+them, the scripts of dependencies, and what pip notes of an installation. The printed hash is over every file's path and
+content; infra/checks/reproducible.py builds a second time and compares.
 """
 
 import argparse
@@ -29,9 +33,10 @@ PACKAGE: Final = "Package"
 """The directory of the one package, beside the built template."""
 
 CODE: Final = re.compile(r"^(\s+CodeUri: )(\S+)$", re.MULTILINE)
+APP: Final = re.compile(r"^  Gatesocket:\n    App: (\S+)$", re.MULTILINE)
 RUNTIME: Final = re.compile(r"^\s+Runtime: (python3\.\d+)$", re.MULTILINE)
 
-PIPS_OWN: Final = ("direct_url.json", "INSTALLER", "RECORD", "REQUESTED")
+PIPS_OWN: Final = ("direct_url.json", "INSTALLER", "REQUESTED")
 """Files of a ``dist-info`` that say how it was installed."""
 
 UNWANTED: Final = (
@@ -50,6 +55,19 @@ UNWANTED: Final = (
 
 LARGEST: Final = 250 * 1024 * 1024
 """Bytes of a package, unzipped: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html."""
+
+PRECOMPILE: Final = """
+import sys
+from importlib import import_module
+from operator import attrgetter
+from pathlib import Path
+
+sys.path.append(sys.argv[1])
+from gatesocket.hibernation.precompile import precompile
+
+module, _, name = sys.argv[2].partition(":")
+precompile(attrgetter(name)(import_module(module)), Path(sys.argv[1]))
+"""
 
 ROOT_IN_LAMBDA: Final = "/var/task"
 READABLE: Final = 0o644
@@ -71,7 +89,7 @@ def finish(build: Path, python: str | None = None) -> Path:
 
     Raises:
         Unfit: there is no build, its functions don't have one package, the package holds what it shouldn't or is too
-            large, or there is no interpreter of the runtime's version.
+            large, there is no interpreter of the runtime's version, or the app can't be imported or can't hibernate.
     """
     template = build / "template.yaml"
     if not template.is_file():
@@ -95,6 +113,9 @@ def finish(build: Path, python: str | None = None) -> Path:
     package = build / PACKAGE
     if first != package:
         first.rename(package)
+    for app in APP.findall(text):
+        precompile_in(package, python or runtime, app)
+    settle(package)
     for other in others:
         shutil.rmtree(other)
     names = {directory.name for directory in directories}
@@ -107,10 +128,17 @@ def tidy(package: Path) -> None:
     """Remove what isn't the same in every build."""
     for cached in sorted(package.rglob("__pycache__")):
         shutil.rmtree(cached)
+    shutil.rmtree(package / "bin", ignore_errors=True)
     for information in package.glob("*.dist-info"):
         for name in PIPS_OWN:
             (information / name).unlink(missing_ok=True)
-    shutil.rmtree(package / "bin", ignore_errors=True)
+        record = information / "RECORD"
+        if record.is_file():
+            # What tells the app's own code from that of its dependencies, in the directory that they share (see
+            # gatesocket/hibernation/origin.py): without the hashes and sizes of what isn't the same in every build.
+            names = (line.partition(",")[0] for line in record.read_text(encoding="utf-8").splitlines())
+            there = sorted(name for name in names if ".." not in name and (package / name).is_file())
+            record.write_text("".join(f"{name},,\n" for name in there), encoding="utf-8")
 
 
 def compile_in(package: Path, python: str, runtime: str) -> None:
@@ -126,6 +154,23 @@ def compile_in(package: Path, python: str, runtime: str) -> None:
         subprocess.run(command, check=True, env=environment, timeout=600)
     except FileNotFoundError as error:
         raise Unfit(f"there is no {python} to compile with; install it, or name one: --python") from error
+
+
+def precompile_in(package: Path, python: str, app: str) -> None:
+    """Add what the functions of *app*, which lies in *package*, are transformed to."""
+    command = (python, "-P", "-c", PRECOMPILE, str(package), app)
+    # The package's byte code is there, and what else is imported is the interpreter's own.
+    environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=120)
+    if done.returncode:
+        raise Unfit(
+            f"{app} can't be prepared by {python}: {done.stderr.strip().rpartition(chr(10))[2]}. Try `gatesocket check "
+            "--app-dir`; what isn't in the package, or is there for another processor, the interpreter has to have"
+        )
+
+
+def settle(package: Path) -> None:
+    """Give every file the same time, and let everybody read it."""
     for path in sorted([package, *package.rglob("*")], reverse=True):
         # Lambda runs the package as somebody else than who built it, whatever that one's umask hides from others.
         path.chmod(READABLE_DIRECTORY if path.is_dir() else READABLE)
@@ -172,7 +217,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"build: {error}", file=sys.stderr)
         return 1
     compiled = sum(path.suffix == ".pyc" for path in files(package))
-    print(f"{package}: {size(package) / 1e6:.1f} MB unzipped, {compiled} modules compiled")
+    kept = sum(path.suffix == ".gatesocket" for path in files(package))
+    print(f"{package}: {size(package) / 1e6:.1f} MB unzipped, {compiled} modules compiled, routes kept of {kept}")
     print(f"sha256 {digest(package)}")
     return 0
 

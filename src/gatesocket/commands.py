@@ -183,6 +183,24 @@ def check(
         raise typer.Exit(1)
 
 
+@application.command("compile")
+def compile_app(
+    app: Annotated[str, typer.Argument(metavar="MODULE:APP", help="The ASGI app.")],
+    *,
+    app_dir: Annotated[
+        Path, typer.Option(help="The directory to import the app from, whose files are written beside.")
+    ] = Path(),
+) -> None:
+    """Keep beside its byte code what an app's functions are transformed to, so that cold starts needn't do it."""
+    from gatesocket.hibernation.precompile import precompile  # noqa: PLC0415
+
+    written = precompile(load_app(app, app_dir), app_dir)
+    for file, functions in written.items():
+        typer.echo(f"{file}: {functions} function{'s' * (functions != 1)}")
+    if not written:
+        typer.echo(f"nothing to keep: none of the functions in {app_dir} waits for a client")
+
+
 class Part(StrEnum):
     """What a stack may have besides its WebSocket API."""
 

@@ -10,6 +10,8 @@ from types import ModuleType
 
 import pytest
 
+from gatesocket.hibernation.origin import Origin, origin
+
 ROOT = Path(__file__).parents[2]
 RUNTIME = f"python3.{sys.version_info.minor}"
 TEMPLATE = """
@@ -33,20 +35,32 @@ def finish(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("finish")
 
 
-def built(directory: Path, *, runtime: str = RUNTIME, **more: str) -> Path:
+def built(
+    directory: Path,
+    *,
+    runtime: str = RUNTIME,
+    app: str | None = None,
+    source: str = "NAMES = {'a', 'b', 'c'}\n\n\ndef fail():\n    raise ValueError\n",
+    **more: str,
+) -> Path:
     """Make what `sam build` leaves: the same package for each of two functions, and in the second *more* files."""
     directory.mkdir()
-    (directory / "template.yaml").write_text(TEMPLATE.format(runtime=runtime), encoding="utf-8")
+    metadata = f"Metadata:\n  Gatesocket:\n    App: {app}\n" if app else ""
+    (directory / "template.yaml").write_text(metadata + TEMPLATE.format(runtime=runtime), encoding="utf-8")
     for function in ("One", "Two"):
         package = directory / function
         (package / "chat").mkdir(parents=True)
-        (package / "chat/app.py").write_text("NAMES = {'a', 'b', 'c'}\n\n\ndef fail():\n    raise ValueError\n")
+        (package / "chat/app.py").write_text(source)
         (package / "chat/__pycache__").mkdir()
         (package / "chat/__pycache__/app.cpython-30.pyc").write_bytes(b"old")
         (package / "bin").mkdir()
         (package / "bin/fastapi").write_text(f"#!{directory}/python")
         (package / "fastapi-1.dist-info").mkdir()
-        (package / "fastapi-1.dist-info/RECORD").write_text(str(directory))
+        (package / "fastapi-1.dist-info/RECORD").write_text(
+            f"../../bin/fastapi,sha256=1,30\nfastapi/py.typed,sha256={len(str(directory))},0\nremoved.py,,\n"
+        )
+        (package / "fastapi").mkdir()
+        (package / "fastapi/py.typed").touch()
         (package / "fastapi-1.dist-info/METADATA").write_text("Name: fastapi")
     for name, text in more.items():
         (directory / "Two" / name).mkdir()
@@ -67,8 +81,47 @@ def test_functions_share_one_package_that_has_byte_code_and_nothing_of_its_build
     assert [path.relative_to(package).as_posix() for path in finish.files(package)] == [
         f"chat/__pycache__/app.cpython-3{sys.version_info.minor}.pyc",
         "chat/app.py",
+        "fastapi/py.typed",
         "fastapi-1.dist-info/METADATA",
+        "fastapi-1.dist-info/RECORD",
     ]
+
+
+def test_dependencies_are_still_told_from_the_app(finish: ModuleType, tmp_path: Path) -> None:
+    package = finish.finish(built(tmp_path / "build"), sys.executable)
+    assert (package / "fastapi-1.dist-info/RECORD").read_text() == "fastapi/py.typed,,\n"
+    assert origin(str(package / "fastapi/py.typed")) is Origin.LIBRARY
+    assert origin(str(package / "chat/app.py")) is Origin.OWN
+
+
+APP = """
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+
+
+async def chat(websocket):
+    await websocket.accept()
+    await websocket.receive_text()
+
+
+app = Starlette(routes=[WebSocketRoute("/", chat)])
+"""
+
+
+def test_what_the_apps_routes_are_transformed_to_is_in_the_package(finish: ModuleType, tmp_path: Path) -> None:
+    packages = [
+        finish.finish(built(tmp_path / name, app="chat.app:app", source=APP), sys.executable)
+        for name in ("here", "there")
+    ]
+    [kept] = packages[0].rglob("*.gatesocket")
+    assert kept.relative_to(packages[0]) == Path(f"chat/__pycache__/app.cpython-3{sys.version_info.minor}.gatesocket")
+    assert kept.stat().st_mtime == finish.NO_TIME
+    assert finish.digest(packages[0]) == finish.digest(packages[1])
+
+
+def test_an_app_that_cannot_be_prepared_is_not_built(finish: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(finish.Unfit, match=r"chat.app:app can't be prepared by .*ModuleNotFoundError: .*'orjsonne'"):
+        finish.finish(built(tmp_path / "build", app="chat.app:app", source="import orjsonne"), sys.executable)
 
 
 def test_byte_code_is_taken_without_a_look_at_its_source_and_names_files_as_lambda_has_them(
@@ -172,7 +225,7 @@ def test_the_command_says_what_it_has_made(
 ) -> None:
     assert finish.main([str(built(tmp_path / "build")), "--python", sys.executable]) == 0
     size, digest = capsys.readouterr().out.splitlines()
-    assert size.endswith("Package: 0.0 MB unzipped, 1 modules compiled")
+    assert size.endswith("Package: 0.0 MB unzipped, 1 modules compiled, routes kept of 0")
     assert digest == f"sha256 {finish.digest(tmp_path / 'build/Package')}"
 
 

@@ -17,6 +17,7 @@ from gatesocket.hibernation import cache, meanings
 from gatesocket.hibernation.blueprint import prepare
 from gatesocket.hibernation.codes import NoSource
 from gatesocket.hibernation.names import Index
+from gatesocket.hibernation.origin import Origin, origin
 from gatesocket.hibernation.units import Unit, adopt, adopted, kept
 
 __all__ = ["precompile"]
@@ -56,10 +57,11 @@ def precompile(app: Any, directory: Path) -> dict[Path, int]:
 
 
 def _others() -> Iterator[FunctionType]:
-    """Iterate over the coroutine functions of the modules that take part."""
+    """Iterate over the app's own coroutine functions in the modules that take part."""
     modules = dict.fromkeys(unit.module for unit in adopted())
-    functions = [function for _, function in Index(modules, {}).functions().values()]
-    return filter(inspect.iscoroutinefunction, functions)
+    for _, function in list(Index(modules, {}).functions().values()):
+        if inspect.iscoroutinefunction(function) and origin(function.__code__.co_filename) is Origin.OWN:
+            yield function
 
 
 def _entries() -> dict[str, list[cache.Entry]]:
