@@ -2,7 +2,8 @@
 
 The passes run as they do when a handler is made, and what they found is kept, with the facts that it follows from. All
 other coroutine functions of the modules that take part are transformed, too: a route may come to call one of them
-without its source showing it, and then it is adopted in the middle of a client's first message.
+without its source showing it, and then it is adopted in the middle of a client's first message. Only what a function
+defines while it runs is left for then, as its variables have no meanings before.
 """
 
 import inspect
@@ -45,8 +46,10 @@ def precompile(app: Any, directory: Path) -> dict[Path, int]:
         left.unlink()
     prepare(app)
     for function in _others():
+        meanings.wait_of_function(function)
         with suppress(NoSource):
-            adopt(function)
+            if inspect.iscoroutinefunction(function):
+                adopt(function)
     written = {}
     for source, entries in sorted(_entries().items()):
         if entries and Path(source).resolve().is_relative_to(directory):
@@ -57,10 +60,10 @@ def precompile(app: Any, directory: Path) -> dict[Path, int]:
 
 
 def _others() -> Iterator[FunctionType]:
-    """Iterate over the app's own coroutine functions in the modules that take part."""
+    """Iterate over the app's own functions in the modules that take part."""
     modules = dict.fromkeys(unit.module for unit in adopted())
     for _, function in list(Index(modules, {}).functions().values()):
-        if inspect.iscoroutinefunction(function) and origin(function.__code__.co_filename) is Origin.OWN:
+        if origin(function.__code__.co_filename) is Origin.OWN:
             yield function
 
 
@@ -88,7 +91,7 @@ def _unit(unit: Unit | None) -> tuple[Any, ...] | None:
 
 def _replace(file: Path, data: bytes) -> None:
     """Write *file* so that nobody ever reads a part of it."""
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_suffix(f"{cache.SUFFIX}.new")
     fresh.write_bytes(data)
     fresh.replace(file)

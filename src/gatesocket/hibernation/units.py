@@ -161,7 +161,7 @@ def adopt(function: FunctionType) -> Unit:
         unit = _from_cache(function) or _transformed(function)
         _by_code[known] = _by_code[module, code.co_filename, unit.code] = unit
         if unit.points:
-            originals[unit.code] = code
+            originals[unit.code] = unit.original
             _running[id(unit.code)] = unit
     _by_key[unit.key] = unit
     if unit.points:
