@@ -2,7 +2,7 @@
 
 Each function runs in a process of its own, which ends itself after the event. Python's start is in it, and so are the
 connections to the stand-in for AWS. Byte code and the files' pages are there, as nearly as a warm machine has them;
-Lambda's own start is not. ::
+Lambda's own start is not. Of one function, a build has kept what its route is transformed to. ::
 
     .venv/bin/python benchmarks/cold_start.py
 """
@@ -16,6 +16,8 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import DEVNULL
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from canned import record_of
@@ -52,9 +54,11 @@ def main() -> None:
     """Measure, and print."""
     chosen = options("Import and first event in a fresh process.", samples=11, seconds=45)
     text = "Good morning!"
-    with canned_aws(encode(record_of(app, "/ws/lobby", text))) as address:
+    with canned_aws(encode(record_of(app, "/ws/lobby", text))) as address, TemporaryDirectory() as directory:
         now = milliseconds()
-        deployed, in_memory = environment(address), {"AWS_REGION": REGION}
+        plain = {"PYTHONPYCACHEPREFIX": str(Path(directory, "plain"))}
+        kept = {"PYTHONPYCACHEPREFIX": str(Path(directory, "kept"))}
+        deployed, in_memory = {**environment(address), **plain}, {"AWS_REGION": REGION, **plain}
         request = http("/echo/lobby", "text=Good%20morning")
         handshake, said = connect("/ws/lobby", now=now), message(text, now=now)
         functions = [
@@ -63,7 +67,12 @@ def main() -> None:
             Function("FastAPI + boto3 by hand", "functions.fastapi_boto3_echo", said, deployed),
             Function("Gatesocket, in memory", "functions.gatesocket_echo", handshake, in_memory),
             Function("Gatesocket, deployed", "functions.gatesocket_echo", said, deployed),
+            Function("Gatesocket, deployed, its route kept", "functions.gatesocket_echo", said, {**deployed, **kept}),
         ]
+        compile_app = ("-m", "gatesocket", "compile", "functions.echo_app:app", "--app-dir", str(HERE))
+        subprocess.run(
+            [sys.executable, *compile_app], env={**_inherited(), **kept}, check=True, timeout=60, stdout=DEVNULL
+        )
         report("cold_start", [_measured(functions, chosen)], chosen)
 
 
@@ -91,12 +100,15 @@ def _measured(functions: list[Function], chosen: Options) -> Results:
 
 def _start(function: Function) -> tuple[float, float]:
     """Run a function once; return milliseconds by the clock, and of CPU time."""
-    inherited = {name: os.environ[name] for name in ("PATH", "LANG", "HOME") if name in os.environ}
-    variables = {**inherited, **function.variables, "PYTHONPATH": str(HERE)}
+    variables = {**_inherited(), **function.variables, "PYTHONPATH": str(HERE)}
     command = [sys.executable, "-c", RUN, function.module, json.dumps(function.event)]
     spent, begin = _children_cpu(), time.perf_counter()
     subprocess.run(command, env=variables, check=True, timeout=60)
     return (time.perf_counter() - begin) * 1000, (_children_cpu() - spent) * 1000
+
+
+def _inherited() -> dict[str, str]:
+    return {name: os.environ[name] for name in ("PATH", "LANG", "HOME") if name in os.environ}
 
 
 def _children_cpu() -> float:

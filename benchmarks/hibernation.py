@@ -10,6 +10,7 @@ framework's: a coroutine goes its way down to the endpoint once, a woken route f
 import asyncio
 import importlib.util
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -310,6 +311,7 @@ def _load(path: Path) -> Any:
 
 # Preparing.
 
+# The first argument is where the app lies, the second its name; a third has the transforms kept, as by a build.
 PREPARE: Final = """
 import json, sys, time
 from importlib import import_module
@@ -317,6 +319,11 @@ from gatesocket import hibernation
 sys.path.insert(0, sys.argv[1])
 module, _, name = sys.argv[2].partition(":")
 app = getattr(import_module(module), name)
+if len(sys.argv) > 3:
+    from pathlib import Path
+    from gatesocket.hibernation.precompile import precompile
+    precompile(app, Path(sys.argv[1]))
+    sys.exit()
 begin = time.process_time_ns()
 routes = len(hibernation.prepare(app).routes)
 print(json.dumps([(time.process_time_ns() - begin) / 1e6, routes]))
@@ -324,20 +331,44 @@ print(json.dumps([(time.process_time_ns() - begin) / 1e6, routes]))
 
 
 def _transforms(apps: dict[str, tuple[Path, str]], chosen: Options) -> Results:
-    """Prepare each app in processes of its own: what one has compiled, the next one of the process would find."""
-    taken: dict[str, list[float]] = {title: [] for title in apps}
+    """Prepare each app in processes of its own: what one has compiled, the next one of the process would find.
+
+    In one of two directories for byte code, a build has kept the transforms.
+    """
+    taken: dict[tuple[str, bool], list[float]] = {(title, kept): [] for title in apps for kept in (False, True)}
     routes: dict[str, int] = {}
-    for _ in rounds(Options(min(chosen.samples, 5), chosen.seconds / 3, chosen.results)):
-        for title, (directory, app) in apps.items():
-            command = [sys.executable, "-c", PREPARE, str(directory), app]
-            done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-            milliseconds_taken, routes[title] = json.loads(done.stdout)
-            taken[title].append(milliseconds_taken)
+    with tempfile.TemporaryDirectory() as directory:
+        byte_code = {kept: Path(directory, str(kept)) for kept in (False, True)}
+        for where, app in apps.values():
+            _prepared(byte_code[False], where, app)  # so that byte code is there
+            _prepared(byte_code[True], where, app, "kept")
+        for _ in rounds(Options(min(chosen.samples, 7), chosen.seconds / 3, chosen.results)):
+            for (title, kept), samples in taken.items():
+                milliseconds_taken, routes[title] = json.loads(_prepared(byte_code[kept], *apps[title]))
+                samples.append(milliseconds_taken)
     rows = []
-    for title, samples in taken.items():
-        median = statistics.median(samples)
-        rows.append({"app": title, "routes": routes[title], "ms": median, "ms per route": median / routes[title]})
+    for title in apps:
+        median, from_cache = (statistics.median(taken[title, kept]) for kept in (False, True))
+        number = routes[title]
+        rows.append(
+            {
+                "app": title,
+                "routes": number,
+                "ms": median,
+                "ms per route": median / number,
+                "kept by a build, ms": from_cache,
+                "kept, ms per route": from_cache / number,
+            }
+        )
     return Results("CPU time of preparing an app, once per cold start", rows)
+
+
+def _prepared(byte_code: Path, directory: Path, *arguments: str) -> str:
+    """Run `PREPARE`, and return what it has printed."""
+    command = [sys.executable, "-c", PREPARE, str(directory), *arguments]
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    variables["PYTHONPYCACHEPREFIX"] = str(byte_code)
+    return subprocess.run(command, env=variables, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 # The chat.

@@ -1,5 +1,6 @@
 """What a build keeps of the passes' work is what they would do again: for every endpoint of ``endpoints/``."""
 
+import gc
 import sys
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ Adopted = dict[tuple[str, Any], Any]
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where a build has put what it keeps."""
     directory = tmp_path_factory.mktemp("kept")
+    gc.collect()  # classes that other tests have derived from the socket's, which has a meaning
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "pycache_prefix", str(directory))
         forget(patch)

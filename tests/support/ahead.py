@@ -11,7 +11,7 @@ from gatesocket.hibernation import transform as passes
 from gatesocket.hibernation.origin import Origin, origin
 from gatesocket.hibernation.units import Unit
 
-__all__ = ["forget", "parts", "transformed"]
+__all__ = ["alone", "flipped", "forget", "parts", "transformed", "written"]
 
 
 def forget(monkeypatch: pytest.MonkeyPatch, loaded: dict[str, Any] | None = None) -> None:
@@ -21,6 +21,11 @@ def forget(monkeypatch: pytest.MonkeyPatch, loaded: dict[str, Any] | None = None
     for name in ("waits", "grounds"):
         monkeypatch.setattr(meanings, name, {})
     monkeypatch.setattr(cache, "_loaded", {} if loaded is None else loaded)
+
+
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no class that other tests have derived from the socket's: such a one has a meaning until it is collected."""
+    monkeypatch.setattr(meanings, "_subclasses", lambda cls: iter(()))
 
 
 def transformed(monkeypatch: pytest.MonkeyPatch) -> list[str]:

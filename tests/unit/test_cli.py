@@ -278,6 +278,20 @@ def test_check_ends_with_1_for_findings(run: Run, project: Path) -> None:
     assert "elsewhere/cli_app.py:" in out
 
 
+def test_compile_says_what_it_has_kept(run: Run, project: Path) -> None:
+    status, out, error = run("compile", "cli_app:app")
+    [kept] = project.rglob("*.gatesocket")
+    assert (status, out, error) == (0, f"{kept}: 2 functions\n", "")
+
+
+def test_compile_says_that_there_was_nothing_to_keep(run: Run, project: Path) -> None:
+    (project / "elsewhere").mkdir()
+    (project / "elsewhere" / "cli_app.py").write_text("from fastapi import FastAPI\n\napp = FastAPI()\n")
+    status, out, _ = run("compile", "cli_app:app", "--app-dir", "elsewhere")
+    assert (status, out) == (0, "nothing to keep: none of the functions in elsewhere waits for a client\n")
+    assert list(project.rglob("*.gatesocket")) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

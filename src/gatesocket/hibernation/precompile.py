@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import Any
 
 from gatesocket.hibernation import cache, meanings
@@ -19,7 +19,7 @@ from gatesocket.hibernation.blueprint import prepare
 from gatesocket.hibernation.codes import NoSource
 from gatesocket.hibernation.names import Index
 from gatesocket.hibernation.origin import Origin, origin
-from gatesocket.hibernation.units import Unit, adopt, adopted, kept
+from gatesocket.hibernation.units import adopt, adopted, kept
 
 __all__ = ["precompile"]
 
@@ -52,9 +52,10 @@ def precompile(app: Any, directory: Path) -> dict[Path, int]:
                 adopt(function)
     written = {}
     for source, entries in sorted(_entries().items()):
-        if entries and Path(source).resolve().is_relative_to(directory):
+        path = Path(source)
+        if path.is_file() and path.resolve().is_relative_to(directory):
             file = cache.file_of(source)
-            _replace(file, cache.dump(Path(source).read_bytes(), entries))
+            _replace(file, cache.dump(path.read_bytes(), entries))
             written[file] = len(entries)
     return written
 
@@ -69,24 +70,18 @@ def _others() -> Iterator[FunctionType]:
 
 def _entries() -> dict[str, list[cache.Entry]]:
     """What is known of all functions, by the files of their source."""
-    units = {(unit.module, unit.original): unit for unit in adopted()}
     found = defaultdict(list)
-    for key in dict.fromkeys([*units, *meanings.grounds]):
-        module, code = key
-        entry = cache.Entry(module, code, _wait(key), _unit(units.get(key)))
-        if entry.wait or entry.unit:
-            found[code.co_filename].append(entry)
+    waits = {key: (int(meanings.waits[key]), facts) for key, facts in meanings.grounds.items()}
+    units = {(unit.module, unit.original) for unit in adopted()}
+    for unit in adopted():
+        # What is refused stops a handler; how long that takes doesn't matter.
+        of_unit = None if unit.refusals else kept(unit)
+        wait = waits.get((unit.module, unit.original))
+        found[unit.file].append(cache.Entry(unit.module, unit.original, wait, of_unit))
+    for (module, code), wait in waits.items():
+        if (module, code) not in units:
+            found[code.co_filename].append(cache.Entry(module, code, wait, None))
     return found
-
-
-def _wait(key: tuple[str, CodeType]) -> tuple[int, cache.Facts] | None:
-    facts = meanings.grounds.get(key)
-    return None if facts is None else (int(meanings.waits[key]), facts)
-
-
-def _unit(unit: Unit | None) -> tuple[Any, ...] | None:
-    # What is refused stops a handler; how long that takes doesn't matter.
-    return None if unit is None or unit.refusals else kept(unit)
 
 
 def _replace(file: Path, data: bytes) -> None:

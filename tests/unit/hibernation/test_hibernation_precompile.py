@@ -10,7 +10,7 @@ import pytest
 from gatesocket.exceptions import CannotHibernate
 from gatesocket.hibernation import cache
 from gatesocket.hibernation.precompile import precompile
-from support.ahead import forget, written
+from support.ahead import alone, forget, written
 from support.lives import load
 
 APP = """
@@ -54,6 +54,7 @@ REFUSED = """
 
 @pytest.fixture
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    alone(monkeypatch)
     forget(monkeypatch)
     (tmp_path / "kept_helpers.py").write_text(HELPERS)
     (tmp_path / "kept_app.py").write_text(APP)
@@ -136,7 +137,7 @@ def test_a_function_that_is_refused_and_no_route_calls_is_left_out(directory: Pa
     assert names_in(directory, "kept_helpers") == {"ask": True, "nobody": True, "refused": False}
 
 
-def test_a_function_without_source_is_left_out(directory: Path) -> None:
+def test_a_function_that_lies_in_no_file_is_left_out(directory: Path) -> None:
     with (directory / "kept_helpers.py").open("a") as file:
         file.write('\nexec("async def made(ws): await ws.receive_text()")\n')
 
