@@ -19,8 +19,6 @@ __all__ = ["inside", "module_of", "on_files", "on_page_markdown"]
 REFERENCE: Final = "reference/"
 ELSEWHERE: Final = {"infra/README.md": "infra.md", "README.md": "index.md"}
 """Files of the repository, outside of docs/, that are pages of the site."""
-SHADOWED: Final = {"gatesocket.hibernation": ["gatesocket.hibernation.check.check"]}
-"""What a package offers under the name of one of its modules, by which the builder then finds the module."""
 
 _LINK: Final = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 
@@ -34,8 +32,6 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         if page.startswith(REFERENCE):
             module = module_of(page)
             content = f"# `{module}`\n\n::: {module}\n"
-            for name in SHADOWED.get(module, ()):
-                content += f"\n::: {name}\n    options: {{show_root_heading: true, show_root_toc_entry: true}}\n"
             files.append(File.generated(config, page, content=content))
     return files
 
