@@ -30,10 +30,10 @@ _STATES = {state.value: state for state in WebSocketState}
 def _save_socket(value: WebSocket, encoder: Encoder) -> Any:
     # Not `.value`, which runs two functions of the `enum` module.
     data = [value.client_state._value_, value.application_state._value_]
-    cls, own = type(value), vars(value).keys() - _COMPUTED
-    if cls is WebSocket and not own:
+    cls, members = type(value), vars(value)
+    if cls is WebSocket and _COMPUTED.issuperset(members):
         return data
-    members = {name: item for name, item in vars(value).items() if name in own}
+    members = {name: item for name, item in members.items() if name not in _COMPUTED}
     return [*data, attributes(encoder, members), None if cls is WebSocket else name_of(cls)]
 
 

@@ -147,6 +147,7 @@ class Run:
         self._refusal: CannotHibernate | SnapshotError | None = None
         self._left: list[Activation] = []
         self._task: asyncio.Task[Any] | None = None
+        self._loop: asyncio.AbstractEventLoop  # while it runs
         self._outside: Context = copy_context()
         self._giving_back = 0
         self._spawned: list[Spawned] = []
@@ -158,8 +159,9 @@ class Run:
             given = waking.snapshot
             if not self._waits_here(given.due, receiving=False):
                 return Hibernated(given.dump(), given.due, asleep=True)
-        self._task = asyncio.current_task()
-        watch_tasks(asyncio.get_running_loop())
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task(self._loop)
+        watch_tasks(self._loop)
         for provider in self._blueprint.providers:
             install_overrides(provider)
         context = self._outside.copy()
@@ -195,7 +197,7 @@ class Run:
         if self._left and not self._giving_back:
             raise Hibernate
         try:
-            if asyncio.current_task() is not self._task:
+            if asyncio.current_task(self._loop) is not self._task:
                 self._refuse_task()
             if self._giving_back:
                 what = "the end of a `with` waits for the client, and hibernation has to leave the block"

@@ -40,7 +40,7 @@ def save(live: list["Live"], home: Home, outside: Context) -> Snapshot:
         CannotHibernate: something that is still needed can't be saved.
     """
     plan = _UNKNOWING
-    home.modules = [each.unit.module for each in live]
+    home.modules = (each.unit.module for each in live)  # which are asked for once, and mostly never
     while True:
         attempt = _Attempt(live, home, outside, plan)
         snapshot = attempt.snapshot()
@@ -101,7 +101,7 @@ class _Attempt:
 
     def frame(self, number: int, live: "Live") -> Frame:
         unit, point = live.unit, live.point
-        self.home.imports = unit.names
+        self.home.imports = unit.original.co_names
         cells: tuple[list[Any], list[Any]] | str | None = None
         free = unit.code.co_freevars
         entered = live.entered or number in self.plan.called

@@ -113,11 +113,6 @@ class Unit:
         return self.original.co_filename
 
     @property
-    def names(self) -> frozenset[str]:
-        """The names that the function uses."""
-        return frozenset(self.original.co_names)
-
-    @property
     def node(self) -> "FunctionNode":
         """Its ``def``, which is looked up when there is something to report.
 

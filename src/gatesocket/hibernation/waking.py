@@ -74,7 +74,7 @@ class Waking:
         decoder = self._decoder
         number = len(decoder.frames)
         decoder.frames.append({name: cells[name] for name in frame.f_code.co_cellvars} if cells else {})
-        decoder.home.imports = unit_of(frame.f_code).names
+        decoder.home.imports = unit_of(frame.f_code).original.co_names
         values = saved.locals.copy()
         try:
             for name, data in saved.locals.items():
