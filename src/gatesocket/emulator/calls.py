@@ -49,21 +49,29 @@ class Line:
         Raises:
             RuntimeError: the loop is closed.
         """
+        loop = self._loop()
+        if loop is None or loop.is_closed():
+            raise RuntimeError("the event loop is closed")
         self._calls.append((function, arguments))
         # Behind the line above: who finds the loop woken must have left its call before the loop begins to look.
-        if not self._woken:
-            self._woken = True
-            try:
-                self._wake()
-            except RuntimeError:
-                self._woken = False
-                raise
+        if self._woken:
+            return
+        self._woken = True
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:  # a thread without one
+            self._wake()
+        else:
+            # When whatever else this loop has to do now is done, and may be put here as well.
+            here.call_soon(self._wake)
 
     def _wake(self) -> None:
         loop = self._loop()
-        if loop is None:
-            raise RuntimeError("the event loop is gone")
-        loop.call_soon_threadsafe(self._look, context=self._context)
+        try:
+            if loop is not None:
+                loop.call_soon_threadsafe(self._look, context=self._context)
+        except RuntimeError:  # it was closed meanwhile, and nobody waits
+            self._woken = False
 
     def _look(self) -> None:
         self._woken = False

@@ -4,7 +4,7 @@ The scope of the new run, its ``receive`` and its ``send`` take the place of the
 its own accord is known by its name.
 """
 
-from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
@@ -35,7 +35,7 @@ class Home:
     """The members of ``scope["state"]`` when the run began."""
     modules: Iterable[str] = ()
     """The modules of the functions that wait: what is to be written may have a name in them."""
-    imports: Container[str] = ()
+    imports: Collection[str] = ()
     """The names that the frame's function uses."""
     dependencies: int | None = None
     """How many dependencies the endpoint has, if it was called past FastAPI, which would know."""
