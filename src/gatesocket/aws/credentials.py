@@ -142,18 +142,22 @@ class Chain:
 
     def _find(self) -> Credentials:
         with self._turn, _botocore("credentials"):
-            from botocore.session import Session  # noqa: PLC0415  # see the module's docstring
-
-            session = Session()
-            if self._region is not None:
-                session.set_config_variable("region", self._region)
-            resolved = self._resolved or session.get_credentials()
+            resolved = self._resolved or self._resolve()
             frozen = None if resolved is None else resolved.get_frozen_credentials()
             if frozen is None or frozen.access_key is None or frozen.secret_key is None:
                 raise ConfigurationError(f"there are no AWS credentials. {REMEDIES['credentials']}")
             self._resolved = resolved
             self._credentials = Credentials(frozen.access_key, frozen.secret_key, frozen.token)
             return self._credentials
+
+    def _resolve(self) -> "Resolved | None":
+        """Go through the chain; what it finds renews itself, without another look."""
+        from botocore.session import Session  # noqa: PLC0415  # see the module's docstring
+
+        session = Session()
+        if self._region is not None:
+            session.set_config_variable("region", self._region)
+        return session.get_credentials()
 
 
 @contextmanager

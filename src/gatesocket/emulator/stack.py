@@ -107,6 +107,7 @@ class Stack:
         self.reapers: dict[str, Reaper]
         """What deletes what has expired, by the table's name."""
         self.connections: Connections
+        self._management: Management
         self.certificate: Certificate
         """What the server may show to clients that want TLS."""
 
@@ -152,8 +153,8 @@ class Stack:
         if managed is None:
             answer = http_api.NOT_FOUND
         else:
-            management = Management(self.api.stage, self.connections.manage)
-            answer = management.answer(call.method, managed, query, call.headers.get("authorization"), call.body)
+            authorization = call.headers.get("authorization")
+            answer = self._management.answer(call.method, managed, query, authorization, call.body)
         return Response(answer.status, {name.lower(): value for name, value in answer.headers}, answer.body)
 
     async def _start(self, exit_stack: AsyncExitStack) -> None:
@@ -185,6 +186,7 @@ class Stack:
             self.connections = Connections(gateway, self._on_invoke, watch=self._watch)
         else:
             self.connections = TroubledConnections(gateway, self._on_invoke, watch=self._watch, chaos=self._chaos)
+        self._management = Management(resources.api.stage, self.connections.manage)
         exit_stack.push_async_callback(self.connections.aclose, grace=GRACE_SECONDS)
         for source in resources.sources:
             poller = asyncio.create_task(Poller(source, sqs, self._on_batch, threads).run())
